@@ -1,0 +1,115 @@
+#include "net/frame.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum {
+    FIN = 0x80,
+    LENGTH_16 = 126, /* length field values that announce a longer length */
+    LENGTH_64 = 127,
+    HEADER_MAX = 10, /* two bytes and a 64-bit length; no mask */
+};
+
+/*
+ * The header is written right-aligned against the payload, so that both are one run of
+ * bytes whatever the header's length.
+ */
+struct frame {
+    _Atomic uint32_t references;
+    uint8_t header_size;
+    int8_t kind;
+    size_t payload_size;
+    uint8_t bytes[]; /* HEADER_MAX bytes, then the payload */
+};
+
+static void put_big_endian(uint8_t *to, uint64_t value, int width)
+{
+    for (int i = width - 1; i >= 0; i--, value >>= 8)
+        to[i] = (uint8_t)value;
+}
+
+static uint8_t header_size_for(enum frame_kind kind, size_t payload_size)
+{
+    if (kind == FRAME_RAW)
+        return 0;
+    if (payload_size < LENGTH_16)
+        return 2;
+    return payload_size <= UINT16_MAX ? 4 : 10;
+}
+
+static void write_header(struct frame *frame, enum frame_kind kind)
+{
+    uint8_t *header = frame->bytes + HEADER_MAX - frame->header_size;
+
+    if (frame->header_size == 0)
+        return;
+    header[0] = (uint8_t)(FIN | kind);
+    switch (frame->header_size) {
+    case 2:
+        header[1] = (uint8_t)frame->payload_size;
+        break;
+    case 4:
+        header[1] = LENGTH_16;
+        put_big_endian(header + 2, frame->payload_size, 2);
+        break;
+    default:
+        header[1] = LENGTH_64;
+        put_big_endian(header + 2, frame->payload_size, 8);
+    }
+}
+
+struct frame *frame_new(enum frame_kind kind, size_t size)
+{
+    assert(kind == FRAME_RAW || kind < FRAME_CLOSE || size < LENGTH_16);
+    if (size > SIZE_MAX - sizeof(struct frame) - HEADER_MAX)
+        return NULL;
+
+    struct frame *frame = malloc(sizeof(*frame) + HEADER_MAX + size);
+    if (!frame)
+        return NULL;
+    atomic_init(&frame->references, 1);
+    frame->header_size = header_size_for(kind, size);
+    frame->kind = (int8_t)kind;
+    frame->payload_size = size;
+    write_header(frame, kind);
+    return frame;
+}
+
+uint8_t *frame_payload(struct frame *frame)
+{
+    return frame->bytes + HEADER_MAX;
+}
+
+enum frame_kind frame_kind(const struct frame *frame)
+{
+    return (enum frame_kind)frame->kind;
+}
+
+struct str frame_body(const struct frame *frame)
+{
+    return str_of(frame->bytes + HEADER_MAX, frame->payload_size);
+}
+
+const uint8_t *frame_wire(const struct frame *frame, size_t *size)
+{
+    *size = frame->header_size + frame->payload_size;
+    return frame->bytes + HEADER_MAX - frame->header_size;
+}
+
+struct frame *frame_ref(struct frame *frame)
+{
+    /* Relaxed: the caller's own reference keeps the frame alive meanwhile. */
+    uint32_t before = atomic_fetch_add_explicit(&frame->references, 1, memory_order_relaxed);
+    assert(before > 0 && before < UINT32_MAX);
+    return frame;
+}
+
+void frame_unref(struct frame *frame)
+{
+    /* Acquire-release: every reader's last use comes before the free. */
+    uint32_t before = atomic_fetch_sub_explicit(&frame->references, 1, memory_order_acq_rel);
+    assert(before > 0);
+    if (before == 1)
+        free(frame);
+}

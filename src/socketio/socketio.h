@@ -1,0 +1,246 @@
+/*
+ * socketio: Socket.IO protocol 5 over Engine.IO sessions: packets, namespaces, sockets, rooms,
+ * acknowledgements, broadcast.
+ *
+ * One Engine.IO session carries one client; a client has one socket for each namespace that it
+ * joined. The application (script, later rules and cluster) sees sockets and namespaces, never
+ * sessions.
+ *
+ * Callers   worker wires it to engineio; script implements struct sio_app and calls the rest.
+ * Owner     sio_server owns namespaces, clients and sockets. Pointers to sockets are valid during
+ *           a callback only; whoever keeps one across callbacks keeps a struct sio_handle and
+ *           asks sio_socket_find() again. Names, args and attachments in callbacks are slices
+ *           that are gone when the call returns.
+ * Threads   the worker's own.
+ * Units     milliseconds, bytes.
+ * Errors    out of memory for one packet drops that packet with a log line; a faulty peer is
+ *           closed with the reference's reason.
+ * Source    protocol/socket-io.md; vectors socket-io-v5-parser.json, transcripts.json.
+ */
+#ifndef SKUA_SOCKETIO_SOCKETIO_H
+#define SKUA_SOCKETIO_SOCKETIO_H
+
+#include "base/map.h"
+#include "engineio/engineio.h"
+#include "json/tree.h"
+
+struct sio_server;
+struct sio_namespace;
+struct sio_socket;
+struct sio_packet;
+
+/* A reference to a socket that may be gone. 0 is never a socket. */
+struct sio_handle {
+    uint64_t value;
+};
+
+enum sio_disconnect_reason {
+    SIO_TRANSPORT_CLOSE, /* the first six as enum eio_close_reason */
+    SIO_TRANSPORT_ERROR,
+    SIO_PING_TIMEOUT,
+    SIO_PARSE_ERROR,
+    SIO_FORCED_CLOSE,
+    SIO_SERVER_SHUTDOWN,
+    SIO_FORCED_SERVER_CLOSE,
+    SIO_CLIENT_DISCONNECT, /* "client namespace disconnect" */
+    SIO_SERVER_DISCONNECT, /* "server namespace disconnect" */
+};
+
+const char *sio_disconnect_reason_text(enum sio_disconnect_reason reason);
+
+/*
+ * The arguments of an event or an answer: the text of their JSON array (brackets included, event
+ * name not), with placeholder objects where binary values stand, and those values.
+ */
+struct sio_args {
+    struct str json;
+    const struct str *attachments;
+    uint32_t attachment_count;
+};
+
+struct sio_event {
+    struct str name; /* decoded; a number's text for numeric names */
+    struct sio_args args;
+    bool wants_ack;
+    double ack_id; /* for sio_socket_ack() */
+};
+
+struct sio_app {
+    /* A CONNECT came for this socket: run middleware, then call sio_socket_accept() or
+     * sio_socket_refuse(), now or later. Until then the socket is in no room and gets no events. */
+    void (*connecting)(void *owner, struct sio_socket *socket);
+
+    /* The CONNECT answer is queued, the socket is in its own room. */
+    void (*connected)(void *owner, struct sio_socket *socket);
+
+    void (*event)(void *owner, struct sio_socket *socket, const struct sio_event *event);
+
+    /* `disconnecting` while the rooms are still there, `disconnected` after. Both only for sockets
+     * that were accepted. The handle still finds the socket until `disconnected` returns. */
+    void (*disconnecting)(void *owner, struct sio_socket *socket,
+                          enum sio_disconnect_reason reason);
+    void (*disconnected)(void *owner, struct sio_socket *socket,
+                         enum sio_disconnect_reason reason);
+
+    /* A packet of this socket's connection could not be decoded; it will be closed. */
+    void (*error)(void *owner, struct sio_socket *socket, const char *message);
+
+    /* Whether a dynamic parent takes a name (with the CONNECT's auth JSON, or empty). */
+    bool (*adopts)(void *owner, struct sio_namespace *parent, struct str name, struct str auth);
+
+    void *owner;
+};
+
+struct sio_options {
+    uint32_t connect_timeout_ms; /* to join a first namespace */
+    uint32_t max_attachments;    /* a packet */
+    bool cleanup_empty_children; /* forget dynamic namespaces without sockets */
+};
+
+struct sio_server *sio_server_new(struct net_loop *loop, struct random *random,
+                                  const struct log *log, const struct sio_options *options,
+                                  const struct sio_app *app);
+
+/* Frees everything; sessions must be closed before (eio_server_close()). */
+void sio_server_free(struct sio_server *server);
+
+/* The handler that connects an eio_server to this server. */
+struct eio_handler sio_server_handler(struct sio_server *server);
+
+struct sio_socket *sio_socket_find(const struct sio_server *server, struct sio_handle handle);
+
+/* --- namespaces --------------------------------------------------------------------------- */
+
+enum sio_namespace_kind {
+    SIO_NAMED,   /* one name; "/" exists always */
+    SIO_GLOB,    /* every name that matches "/org-*" ('*': any run of characters but '/') */
+    SIO_DECIDED, /* every name that app->adopts accepts */
+};
+
+struct sio_namespace_options {
+    enum sio_namespace_kind kind;
+    struct str name;           /* or the pattern; "" for SIO_DECIDED */
+    size_t max_payload;        /* of a packet and its attachments; 0: the engine's limit */
+    const struct str *origins; /* patterns of cors.h; none: all */
+    size_t origin_count;
+    void *data;                /* the application's; children inherit it */
+};
+
+/* Declares a namespace (or parent of dynamic ones); asked in the order of declaration. NULL when
+ * out of memory or when the name is taken. The strings must outlive the server. */
+struct sio_namespace *sio_namespace_add(struct sio_server *server,
+                                        const struct sio_namespace_options *options);
+
+/* A named one or an existing child, or NULL. */
+struct sio_namespace *sio_namespace_find(const struct sio_server *server, struct str name);
+struct str sio_namespace_name(const struct sio_namespace *nsp);
+void *sio_namespace_data(const struct sio_namespace *nsp);
+struct sio_server *sio_namespace_server(const struct sio_namespace *nsp);
+
+/* The parent of a dynamic child, else NULL. */
+struct sio_namespace *sio_namespace_parent(const struct sio_namespace *nsp);
+
+/* Connected sockets. For a parent, those of all its children: also in everything below. */
+uint32_t sio_namespace_count(const struct sio_namespace *nsp);
+
+/* --- packets: encoded once, sent to many ---------------------------------------------------- */
+
+/*
+ * Builds an EVENT packet. `event_json` is the JSON array that starts with the event's name; `ack`
+ * is NULL or the ack id. References are counted: sio_packet_unref() gives the builder's back.
+ * NULL when out of memory.
+ */
+struct sio_packet *sio_packet_event(struct str nsp_name, const struct sio_args *event_json,
+                                    const uint64_t *ack);
+void sio_packet_unref(struct sio_packet *packet);
+
+/* --- sockets ------------------------------------------------------------------------------ */
+
+struct sio_handle sio_socket_handle(const struct sio_socket *socket);
+struct str sio_socket_id(const struct sio_socket *socket);
+struct sio_namespace *sio_socket_namespace(const struct sio_socket *socket);
+struct eio_handshake *sio_socket_handshake(const struct sio_socket *socket);
+const char *sio_socket_transport(const struct sio_socket *socket);
+bool sio_socket_connected(const struct sio_socket *socket);
+
+/* The CONNECT payload as JSON text; "{}" when there was none. */
+struct str sio_socket_auth(const struct sio_socket *socket);
+
+/* socket.data: made on first use, an object. NULL when out of memory. */
+struct json_tree *sio_socket_data(struct sio_socket *socket);
+
+void sio_socket_accept(struct sio_socket *socket);
+
+/* CONNECT_ERROR with {"message":…,"data":…}; `data` is JSON text or empty for none. */
+void sio_socket_refuse(struct sio_socket *socket, struct str message, struct str data);
+
+enum sio_flags {
+    SIO_VOLATILE = 1, /* dropped for a socket that cannot take it at once */
+    SIO_LOCAL = 2,    /* this server's sockets only */
+};
+
+void sio_socket_emit(struct sio_socket *socket, struct sio_packet *packet, unsigned flags);
+
+/* Answers an event (once: the caller sees to that). */
+void sio_socket_ack(struct sio_socket *socket, double ack_id, const struct sio_args *args);
+
+/* DISCONNECT packet; `close` also ends the connection with all its sockets. */
+void sio_socket_disconnect(struct sio_socket *socket, bool close);
+
+/* --- rooms -------------------------------------------------------------------------------- */
+
+/* False when out of memory. Joining twice and leaving what was not joined do nothing. */
+bool sio_socket_join(struct sio_socket *socket, struct str room);
+void sio_socket_leave(struct sio_socket *socket, struct str room);
+
+/* The rooms of a socket in the order of joining. */
+void sio_socket_rooms(const struct sio_socket *socket, void (*room)(void *context, struct str name),
+                      void *context);
+
+/* --- broadcast ---------------------------------------------------------------------------- */
+
+struct sio_target {
+    struct sio_namespace *nsp;
+    const struct str *rooms; /* none: the whole namespace */
+    size_t room_count;
+    const struct str *except; /* rooms; a socket is left out by its id's room */
+    size_t except_count;
+};
+
+/* The event goes to every socket of the target, each once, in the reference's order (socket-io.md, 6).
+ * For a parent namespace it is encoded once a child. Returns the number of sockets. */
+size_t sio_broadcast(const struct sio_target *target, const struct sio_args *event_json,
+                     unsigned flags);
+
+/* Calls back with every socket of the target. Inside, sockets may join, leave and disconnect. */
+void sio_target_each(const struct sio_target *target,
+                     void (*visit)(void *context, struct sio_socket *socket), void *context);
+
+/* --- acknowledgements from clients -------------------------------------------------------- */
+
+enum sio_ack_end {
+    SIO_ACK_COMPLETE,
+    SIO_ACK_TIMEOUT,
+    SIO_ACK_DISCONNECTED, /* a single socket that went away; broadcasts wait on, as the reference */
+};
+
+struct sio_ack_handler {
+    /* An answer; `socket` sent it. */
+    void (*answer)(void *owner, struct sio_socket *socket, const struct sio_args *args);
+
+    /* The last call: always made exactly once, always from the loop. */
+    void (*end)(void *owner, enum sio_ack_end how);
+};
+
+/* Emits with an acknowledgement. timeout_ms 0: waits as long as the socket lives. False (and no
+ * callback) when out of memory. */
+bool sio_socket_emit_ack(struct sio_socket *socket, const struct sio_args *event_json,
+                         uint32_t timeout_ms, unsigned flags,
+                         const struct sio_ack_handler *handler, void *owner);
+
+/* One shared ack id for all sockets of the target; ends when all answered or at the time-out. */
+bool sio_broadcast_ack(const struct sio_target *target, const struct sio_args *event_json,
+                       uint32_t timeout_ms, unsigned flags, const struct sio_ack_handler *handler,
+                       void *owner);
+
+#endif

@@ -1,0 +1,90 @@
+#include "net/frame.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* Each length form of RFC 6455, 5.2, and both sides of its borders. */
+static void header_matches_length(void **state)
+{
+    static const struct {
+        size_t size;
+        uint8_t header[10];
+        size_t header_size;
+    } cases[] = {
+        {0,     {0x81, 0},                           2 },
+        {125,   {0x81, 125},                         2 },
+        {126,   {0x81, 126, 0, 126},                 4 },
+        {65535, {0x81, 126, 0xff, 0xff},             4 },
+        {65536, {0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0}, 10},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct frame *frame = frame_new(FRAME_TEXT, cases[i].size);
+        size_t size;
+        const uint8_t *wire = frame_wire(frame, &size);
+
+        assert_int_equal(size, cases[i].header_size + cases[i].size);
+        assert_memory_equal(wire, cases[i].header, cases[i].header_size);
+        frame_unref(frame);
+    }
+}
+
+static void payload_follows_header(void **state)
+{
+    struct frame *frame = frame_new(FRAME_BINARY, 5);
+    size_t size;
+    (void)state;
+
+    memcpy(frame_payload(frame), "hello", 5);
+    assert_memory_equal(frame_wire(frame, &size), "\x82\x05hello", 7);
+    assert_int_equal(size, 7);
+    frame_unref(frame);
+}
+
+static void raw_frame_has_no_header(void **state)
+{
+    struct frame *frame = frame_new(FRAME_RAW, 200);
+    size_t size;
+    (void)state;
+
+    memset(frame_payload(frame), 'x', 200);
+    assert_int_equal(frame_wire(frame, &size)[0], 'x');
+    assert_int_equal(size, 200);
+    assert_int_equal(frame_body(frame).size, 200);
+    assert_int_equal(frame_kind(frame), FRAME_RAW);
+    frame_unref(frame);
+}
+
+/* Run under AddressSanitizer: a frame freed early or never shows there. */
+static void lives_until_last_reference(void **state)
+{
+    struct frame *frame = frame_new(FRAME_TEXT, 1);
+    (void)state;
+
+    frame_ref(frame);
+    frame_unref(frame);
+    *frame_payload(frame) = 'x';
+    frame_unref(frame);
+}
+
+static void refuses_sizes_that_overflow(void **state)
+{
+    (void)state;
+    assert_null(frame_new(FRAME_TEXT, SIZE_MAX - 4));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(header_matches_length),
+        cmocka_unit_test(payload_follows_header),
+        cmocka_unit_test(raw_frame_has_no_header),
+        cmocka_unit_test(lives_until_last_reference),
+        cmocka_unit_test(refuses_sizes_that_overflow),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
