@@ -1,0 +1,177 @@
+/*
+ * config: the Lua file → one immutable struct config, or every fault in it at once.
+ *
+ * The file is Lua whose statements (`listen`, `cors`, `engine`, `namespace`, `limits`, `log`,
+ * `env`) are functions put into the given state; they record what they are told, check it against
+ * one table row a key (name, type, bounds, default), and go on after a fault, so that all faults
+ * are reported. Handlers given to `ns:use`, `ns:use_event` and `ns:on` are kept as references in the state's
+ * registry: config never calls them.
+ *
+ * Callers   main (check), worker (run), script (handlers, the namespace metatable).
+ * Owner     cfg_load() makes a config, cfg_free() frees it; the lua_State is the caller's and must
+ *           outlive the references that are used. Strings live in the config.
+ * Threads   read-only after cfg_load().
+ * Units     milliseconds, bytes; in names where it matters.
+ * Errors    collected in struct cfg_report, each with file:line, the path of the key, what was
+ *           found, what was expected, the nearest known key.
+ * Source    DESIGN.md "The Lua file".
+ */
+#ifndef SKUA_CONFIG_CONFIG_H
+#define SKUA_CONFIG_CONFIG_H
+
+#include "base/buf.h"
+#include "base/log.h"
+
+#include <lua.h>
+
+#include <stdint.h>
+
+enum {
+    CFG_NO_REF = -2, /* LUA_NOREF: no handler */
+};
+
+struct cfg_listen {
+    struct str text;   /* as written */
+    char *host;        /* numeric, NULL for unix sockets */
+    uint16_t port;
+    char *unix_path;   /* NULL for TCP */
+    int line;
+};
+
+enum cfg_origins {
+    CFG_ORIGINS_NONE, /* the statement is absent */
+    CFG_ORIGINS_ANY,
+    CFG_ORIGINS_REFLECT,
+    CFG_ORIGINS_FIXED, /* for cors { enforce = false, origins = "one string" }: the reference's form */
+    CFG_ORIGINS_LIST,
+    CFG_ORIGINS_FUNCTION,
+};
+
+struct cfg_cors {
+    enum cfg_origins kind;
+    struct str *origins;
+    size_t origin_count;
+    int function; /* registry reference, or CFG_NO_REF */
+    bool credentials;
+    bool enforce;
+    struct str methods;
+    struct str headers; /* joined by ',' */
+    struct str expose;
+    bool has_max_age;
+    uint32_t max_age_s;
+};
+
+struct cfg_engine {
+    struct str path; /* with its trailing slash: what targets must start with */
+    bool polling;
+    bool websocket;
+    bool allow_upgrades;
+    uint32_t ping_interval_ms;
+    uint32_t ping_timeout_ms;
+    uint32_t upgrade_timeout_ms;
+    uint32_t connect_timeout_ms;
+    bool cleanup_empty_child_namespaces;
+};
+
+struct cfg_limits {
+    uint64_t max_payload;
+    uint64_t backlog;     /* default: the larger of 16 MB and twice max_payload */
+    uint32_t connections; /* default: the descriptor limit less a reserve */
+    uint32_t attachments;
+    uint32_t header_bytes;
+    uint32_t handler_time_ms;
+    uint64_t lua_memory;
+    uint32_t http_idle_ms;
+    uint32_t http_headers_ms;
+    uint32_t http_body_ms;
+};
+
+struct cfg_handler {
+    struct str event; /* for `on`: "connection", an event's name, "*" */
+    int function;     /* registry reference */
+    int line;
+};
+
+struct cfg_handlers {
+    struct cfg_handler *at;
+    size_t count;
+};
+
+enum cfg_namespace_kind {
+    CFG_NAMESPACE_NAMED,
+    CFG_NAMESPACE_GLOB,
+    CFG_NAMESPACE_FUNCTION,
+};
+
+struct cfg_namespace {
+    enum cfg_namespace_kind kind;
+    struct str name; /* or the pattern */
+    int function;    /* decides about names; CFG_NO_REF unless CFG_NAMESPACE_FUNCTION */
+    uint64_t max_payload; /* 0: the limit of the whole */
+    struct str *origins;
+    size_t origin_count;
+    struct cfg_handlers use;
+    struct cfg_handlers use_event;
+    struct cfg_handlers on;
+    int line;
+};
+
+struct config {
+    struct str file; /* as shown in messages */
+    struct cfg_listen *listens;
+    size_t listen_count;
+    struct cfg_cors cors;
+    struct cfg_engine engine;
+    struct cfg_limits limits;
+    struct cfg_namespace *namespaces; /* in order of declaration; "/" only if declared */
+    size_t namespace_count;
+    enum log_level log_level;
+    enum log_format log_format;
+    struct cfg_arena *arena;
+};
+
+/* Faults in the order of their lines. */
+struct cfg_report {
+    struct buf text; /* one line each, ready to print */
+    size_t count;
+};
+
+void cfg_report_init(struct cfg_report *report);
+void cfg_report_free(struct cfg_report *report);
+
+/*
+ * Runs the Lua source in `L` (text only, never bytecode), where the caller has opened its
+ * libraries. `name` is the file's name for messages. NULL when there was any fault; the report
+ * then has at least one line. Statements stay in the state and raise an error when called later.
+ */
+struct config *cfg_load(lua_State *L, const char *name, struct str source,
+                        struct cfg_report *report);
+
+/* Reads a file for cfg_load(): malloced, at most CFG_FILE_MAX bytes. NULL and a sentence in the report. */
+char *cfg_read(const char *path, size_t *size, struct cfg_report *report);
+
+void cfg_free(struct config *config);
+
+enum {
+    CFG_FILE_MAX = 16 * 1024 * 1024, /* bytes */
+};
+
+/* --- the namespace object that `namespace "/x"` returns --------------------------------------- */
+
+#define CFG_NAMESPACE_METATABLE "skua.namespace"
+
+struct cfg_namespace_object {
+    uint32_t index; /* into config->namespaces */
+};
+
+/*
+ * Pushes the method table of namespace objects (made on first use; it is the metatable's
+ * __index): config puts `use`, `use_event` and `on` there, script adds what works at run time
+ * before the file is loaded.
+ */
+void cfg_namespace_methods(lua_State *L);
+
+/* True while cfg_load() runs the file: run-time methods refuse to work then. */
+bool cfg_loading(lua_State *L);
+
+#endif

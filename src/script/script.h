@@ -1,0 +1,47 @@
+/*
+ * script: the Lua side of the application: runs the handlers of the configuration for socketio's
+ * events.
+ *
+ * One Lua state a worker. Sockets and namespaces reach Lua as handles, JSON arguments as lazy
+ * values that decode only what is touched, binary as `binary` values. Each handler runs in a
+ * pooled coroutine, so anything that waits (emit_with_ack, sleep) yields; when it ends, what it
+ * returned is the acknowledgement. A namespace or event without a handler never enters Lua.
+ *
+ * Callers   worker makes it and gives it to socketio as its struct sio_app.
+ * Owner     script owns the lua_State; the config and the sio_server are the worker's.
+ * Threads   the worker's own.
+ * Units     milliseconds, bytes.
+ * Errors    a handler's error is logged with traceback, socket and event; the server goes on.
+ *           Running out of memory inside Lua is such an error.
+ */
+#ifndef SKUA_SCRIPT_SCRIPT_H
+#define SKUA_SCRIPT_SCRIPT_H
+
+#include "config/config.h"
+#include "socketio/socketio.h"
+
+struct script;
+
+/* A state with the libraries open, ready for cfg_load(script_state(…)). NULL: out of memory. */
+struct script *script_new(const struct log *log);
+void script_free(struct script *script);
+lua_State *script_state(struct script *script);
+
+/* What socketio calls; usable from now on, for namespaces whose data is script_namespace(). */
+struct sio_app script_app(struct script *script);
+
+/* Data for sio_namespace_options.data: the handlers of config->namespaces[index]. */
+void *script_namespace(struct script *script, size_t index);
+
+/* Binds the loaded configuration: limits take effect, handlers become callable. False: out of
+ * memory. */
+bool script_start(struct script *script, const struct config *config, struct net_loop *loop,
+                  struct sio_server *server);
+
+/* cors { origins = function }: for cors_policy.decide; `owner` is the script. */
+bool script_allows_origin(void *owner, struct str origin);
+
+/* Bytes the Lua state uses, for metrics and tests. */
+size_t script_memory(const struct script *script);
+
+#endif
