@@ -78,7 +78,7 @@ struct cfg_limits {
     uint64_t backlog;     /* default: the larger of 16 MB and twice max_payload */
     uint32_t connections; /* default: the descriptor limit less a reserve */
     uint32_t attachments;
-    uint32_t header_bytes;
+    uint64_t header_bytes;
     uint32_t handler_time_ms;
     uint64_t lua_memory;
     uint32_t http_idle_ms;
