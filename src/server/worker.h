@@ -4,7 +4,8 @@
  *
  * Callers   main.
  * Owner     main owns the worker; the worker owns all it made.
- * Threads   one a worker; worker_stop() may be called from a signal handler.
+ * Threads   one a worker. SIGINT and SIGTERM must be blocked in every thread; the worker reads them
+ *           from a signalfd.
  * Units     none.
  * Errors    worker_new() reports configuration faults and failed listeners in words.
  */
@@ -18,12 +19,9 @@ struct worker;
 /* Loads the configuration `source`, and listens. NULL: the reasons are in the report. */
 struct worker *worker_new(const char *name, struct str source, struct cfg_report *report);
 
-/* Serves until worker_stop(); then closes the sessions and returns 0. -1 with errno when the loop
- * failed. */
+/* Serves until SIGINT or SIGTERM; then closes the sessions with "server shutting down" and returns
+ * 0. -1 with errno when the loop failed. */
 int worker_run(struct worker *worker);
-
-/* Async-signal-safe. */
-void worker_stop(struct worker *worker);
 
 void worker_free(struct worker *worker);
 

@@ -1,0 +1,303 @@
+#include "server/worker.h"
+
+#include "base/random.h"
+#include "http/router.h"
+#include "net/listen.h"
+#include "script/script.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum {
+    CLOSE_DEADLINE_MS = 3000, /* for peers to take their last bytes at shutdown */
+    CLOSE_CHECK_MS = 10,
+    LISTEN_ERROR_MAX = 256, /* bytes of a sentence */
+};
+
+struct worker {
+    struct log log;
+    struct random random;
+    struct net_loop *loop;
+    struct script *script;
+    struct config *config;
+    struct sio_server *sio;
+    struct eio_server *engine;
+    struct net_server *net;
+    struct http_router router;
+    struct http_service service;
+    struct http_limits http_limits;
+    struct net_io signals;
+    struct timer closing;
+    uint64_t close_deadline_ms;
+};
+
+/* --- from configuration to options ---------------------------------------------------------- */
+
+static struct cors_policy cors_policy_of(struct worker *worker)
+{
+    static const enum cors_mode modes[] = {
+        [CFG_ORIGINS_NONE] = CORS_OFF,         [CFG_ORIGINS_ANY] = CORS_ANY,
+        [CFG_ORIGINS_REFLECT] = CORS_REFLECT,  [CFG_ORIGINS_FIXED] = CORS_FIXED,
+        [CFG_ORIGINS_LIST] = CORS_LIST,        [CFG_ORIGINS_FUNCTION] = CORS_DECIDE,
+    };
+    const struct cfg_cors *cors = &worker->config->cors;
+
+    return (struct cors_policy){
+        .mode = modes[cors->kind],
+        .credentials = cors->credentials,
+        .enforce = cors->enforce,
+        .origins = cors->origins,
+        .origin_count = cors->origin_count,
+        .methods = cors->methods,
+        .allowed_headers = cors->headers,
+        .exposed_headers = cors->expose,
+        .has_max_age = cors->has_max_age,
+        .max_age_s = cors->max_age_s,
+        .decide = script_allows_origin,
+        .decide_owner = worker->script,
+    };
+}
+
+static bool make_engine(struct worker *worker)
+{
+    const struct cfg_engine *engine = &worker->config->engine;
+    const struct eio_handler handler = sio_server_handler(worker->sio);
+    const struct eio_options options = {
+        .path = engine->path,
+        .polling = engine->polling,
+        .websocket = engine->websocket,
+        .allow_upgrades = engine->allow_upgrades,
+        .ping_interval_ms = engine->ping_interval_ms,
+        .ping_timeout_ms = engine->ping_timeout_ms,
+        .upgrade_timeout_ms = engine->upgrade_timeout_ms,
+        .max_payload = worker->config->limits.max_payload,
+        .backlog = worker->config->limits.backlog,
+        .cors = cors_policy_of(worker),
+    };
+
+    worker->engine =
+        eio_server_new(worker->loop, &worker->random, &worker->log, &options, &handler);
+    return worker->engine != NULL;
+}
+
+static bool add_namespace(struct worker *worker, size_t index)
+{
+    static const enum sio_namespace_kind kinds[] = {
+        [CFG_NAMESPACE_NAMED] = SIO_NAMED,
+        [CFG_NAMESPACE_GLOB] = SIO_GLOB,
+        [CFG_NAMESPACE_FUNCTION] = SIO_DECIDED,
+    };
+    const struct cfg_namespace *nsp = &worker->config->namespaces[index];
+    const struct sio_namespace_options options = {
+        .kind = kinds[nsp->kind],
+        .name = nsp->name,
+        .max_payload = nsp->max_payload,
+        .origins = nsp->origins,
+        .origin_count = nsp->origin_count,
+        .data = script_namespace(worker->script, index),
+    };
+
+    return sio_namespace_add(worker->sio, &options) != NULL;
+}
+
+static bool make_sio(struct worker *worker)
+{
+    const struct sio_app app = script_app(worker->script);
+    const struct sio_options options = {
+        .connect_timeout_ms = worker->config->engine.connect_timeout_ms,
+        .max_attachments = worker->config->limits.attachments,
+        .cleanup_empty_children = worker->config->engine.cleanup_empty_child_namespaces,
+    };
+
+    worker->sio = sio_server_new(worker->loop, &worker->random, &worker->log, &options, &app);
+    if (!worker->sio ||
+        !script_start(worker->script, worker->config, worker->loop, worker->sio))
+        return false;
+    for (size_t i = 0; i < worker->config->namespace_count; i++) {
+        if (!add_namespace(worker, i))
+            return false;
+    }
+    return true;
+}
+
+/* --- listening ----------------------------------------------------------------------------- */
+
+static void accepted(void *owner, struct net_conn *conn, int listener)
+{
+    struct worker *worker = owner;
+    (void)listener;
+
+    http1_serve(conn, &worker->service, &worker->http_limits, &worker->log, false);
+}
+
+static bool listen_on(struct worker *worker, const struct cfg_listen *listen,
+                      struct cfg_report *report)
+{
+    const struct net_listen_spec spec = {
+        .text = listen->text.at,
+        .host = listen->host,
+        .port = listen->port,
+        .unix_path = listen->unix_path,
+    };
+    char error[LISTEN_ERROR_MAX];
+    int index = net_server_listen(worker->net, &spec, error, sizeof(error));
+
+    if (index < 0) {
+        buf_printf(&report->text, "%s:%d: listen: %s\n", worker->config->file.at, listen->line,
+                   error);
+        report->count++;
+        return false;
+    }
+    if (listen->unix_path)
+        log_info(&worker->log, "listening", log_str("address", listen->text), LOG_END);
+    else
+        log_info(&worker->log, "listening", log_str("address", listen->text),
+                 log_int("port", net_server_port(worker->net, index)), LOG_END);
+    return true;
+}
+
+static bool make_net(struct worker *worker, struct cfg_report *report)
+{
+    const struct cfg_limits *limits = &worker->config->limits;
+    const struct net_server_options options = {
+        .loop = worker->loop,
+        .log = &worker->log,
+        .connections = limits->connections,
+        .backlog = limits->backlog,
+        .accepted = accepted,
+        .owner = worker,
+    };
+    bool all = true;
+
+    worker->router.engine = worker->engine;
+    worker->service = (struct http_service){http_router_request, &worker->router};
+    worker->http_limits = (struct http_limits){
+        .header_bytes = limits->header_bytes,
+        .headers_timeout_ms = limits->http_headers_ms,
+        .request_timeout_ms = limits->http_body_ms,
+        .keep_alive_ms = limits->http_idle_ms,
+    };
+    worker->net = net_server_new(&options);
+    if (!worker->net)
+        return false;
+    for (size_t i = 0; i < worker->config->listen_count; i++)
+        all = listen_on(worker, &worker->config->listens[i], report) && all;
+    return all;
+}
+
+/* --- ending -------------------------------------------------------------------------------- */
+
+static void check_closed(struct timer *timer)
+{
+    struct worker *worker = CONTAINER_OF(timer, struct worker, closing);
+
+    if (net_server_connections(worker->net) == 0 ||
+        net_loop_now(worker->loop) >= worker->close_deadline_ms)
+        net_loop_stop(worker->loop);
+    else
+        timer_start(net_loop_timers(worker->loop), timer, CLOSE_CHECK_MS);
+}
+
+static void begin_close(struct worker *worker)
+{
+    if (worker->close_deadline_ms != 0) {
+        net_loop_stop(worker->loop); /* asked a second time: at once */
+        return;
+    }
+    log_info(&worker->log, "closing",
+             log_int("sessions", eio_server_sessions(worker->engine)), LOG_END);
+    worker->close_deadline_ms = net_loop_now(worker->loop) + CLOSE_DEADLINE_MS;
+    net_server_stop(worker->net);
+    eio_server_close(worker->engine);
+    timer_start(net_loop_timers(worker->loop), &worker->closing, CLOSE_CHECK_MS);
+}
+
+static void signal_ready(struct net_io *io, uint32_t events)
+{
+    struct worker *worker = CONTAINER_OF(io, struct worker, signals);
+    struct signalfd_siginfo info;
+    (void)events;
+
+    while (read(io->fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+        begin_close(worker);
+}
+
+static bool watch_signals(struct worker *worker)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    worker->signals.ready = signal_ready;
+    worker->signals.events = EPOLLIN;
+    worker->signals.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    return worker->signals.fd >= 0 && net_loop_add(worker->loop, &worker->signals);
+}
+
+/* --- life ---------------------------------------------------------------------------------- */
+
+struct worker *worker_new(const char *name, struct str source, struct cfg_report *report)
+{
+    struct worker *worker = calloc(1, sizeof(*worker));
+
+    if (!worker)
+        goto fail;
+    worker->signals.fd = -1;
+    worker->log = (struct log){.fd = STDERR_FILENO, .level = LOG_INFO, .format = LOG_TEXT};
+    timer_init(&worker->closing, check_closed);
+    random_init(&worker->random);
+    worker->script = script_new(&worker->log);
+    if (!worker->script)
+        goto fail;
+    worker->config = cfg_load(script_state(worker->script), name, source, report);
+    if (!worker->config)
+        goto fail;
+    worker->log.level = worker->config->log_level;
+    worker->log.format = worker->config->log_format;
+
+    worker->loop = net_loop_new();
+    if (worker->loop && make_sio(worker) && make_engine(worker) && watch_signals(worker) &&
+        make_net(worker, report))
+        return worker;
+
+fail:
+    if (report->count == 0) {
+        buf_printf(&report->text, "%s: cannot start: %s\n", name,
+                   errno ? strerror(errno) : "out of memory");
+        report->count++;
+    }
+    worker_free(worker);
+    return NULL;
+}
+
+int worker_run(struct worker *worker)
+{
+    return net_loop_run(worker->loop);
+}
+
+void worker_free(struct worker *worker)
+{
+    if (!worker)
+        return;
+    if (worker->net)
+        net_server_free(worker->net);
+    if (worker->engine)
+        eio_server_free(worker->engine);
+    if (worker->sio)
+        sio_server_free(worker->sio);
+    if (worker->signals.fd >= 0) {
+        net_loop_remove(worker->loop, &worker->signals);
+        close(worker->signals.fd);
+    }
+    if (worker->script)
+        script_free(worker->script);
+    cfg_free(worker->config);
+    if (worker->loop)
+        net_loop_free(worker->loop);
+    free(worker);
+}
