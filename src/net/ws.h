@@ -22,8 +22,8 @@
 struct net_ws;
 
 enum net_ws_end {
-    NET_WS_END_CLOSED,  /* the peer sent a close frame or dropped the connection */
-    NET_WS_END_FAULT,   /* a framing fault, or a socket error */
+    NET_WS_END_CLOSED,  /* the peer sent a close frame, dropped or reset the connection */
+    NET_WS_END_FAULT,   /* a framing fault, or no memory for a message (1011) */
     NET_WS_END_TOO_BIG, /* a message over the limit: 1009 */
     NET_WS_END_BACKLOG, /* more bytes queued than allowed */
 };
