@@ -62,7 +62,7 @@ install_packages()
 
 need_compiler()
 {
-    need gcc=gcc make=make cmake=cmake patch=patch xz=xz-utils flock=util-linux /usr/include/stdio.h=libc6-dev
+    need gcc=gcc make=make cmake=cmake patch=patch xz=xz-utils flock=util-linux /usr/include/stdio.h=libc6-dev "$@"
 }
 
 # make, one at a time in this folder: two builds at once would write the same objects
@@ -73,8 +73,7 @@ run_make()
 
 build()
 {
-    need_compiler
-    need musl-gcc=musl-tools
+    need_compiler musl-gcc=musl-tools
     vendor/deps.sh musl
     run_make FLAVOUR=musl skua
 }

@@ -43,7 +43,8 @@ lint_format()
 
 lint_scripts()
 {
-    git ls-files -co --exclude-standard '*.sh' .ci/run | xargs shellcheck
+    find . \( -name node_modules -o -path ./build \) -prune -o \( -name '*.sh' -o -path ./.ci/run \) -print0 |
+        xargs -0 shellcheck -x
 }
 
 lint_tidy()
@@ -72,7 +73,7 @@ layer_lint()
 
 build_units()
 {
-    need /usr/include/cmocka.h=libcmocka-dev
+    need_compiler /usr/include/cmocka.h=libcmocka-dev
     build_asan --keep-going "$@"
 }
 

@@ -127,6 +127,9 @@ if [ ! -d "$final" ]; then
     rm -rf "$PREFIX"
     mkdir -p "$PREFIX/lib" "$PREFIX/include"
     kernel_headers
+    for library in $libraries; do # all before the first compiler runs: what is missing shows at once
+        "$root/vendor/fetch.sh" "$library" "$cache/sources" >/dev/null
+    done
     for library in $libraries; do
         build "$library"
     done
