@@ -87,10 +87,9 @@ build_asan()
 
 need_node()
 {
-    if ! command -v node >/dev/null || [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 18 ]; then
-        need /usr/bin/nodejs=nodejs
-    fi
-    need npm=npm
+    need node=nodejs npm=npm
+    [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 18 ] ||
+        fail "$(command -v node) is $(node --version), the tests need 18 or newer: put a newer one first in PATH."
 }
 
 lint_tools()

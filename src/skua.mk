@@ -18,7 +18,7 @@ unit_sources := $(sort $(wildcard tests/unit/test_*.c))
 unit_tests := $(unit_sources:%.c=$(B)/%)
 tidied := $(sources:%.c=$(B)/tidy/%.ok)
 
-CPPFLAGS := -Isrc -I$(GEN) -DSKUA_VERSION='"$(VERSION)"'
+CPPFLAGS := -D_GNU_SOURCE -Isrc -I$(GEN) -DSKUA_VERSION='"$(VERSION)"'
 CFLAGS := -std=gnu11 -g -Wall -Wextra -Werror -fvisibility=hidden -ffunction-sections -fdata-sections \
 	-ffile-prefix-map=$(CURDIR)=.
 libraries := libwebsockets liblua libhiredis libhttp_parser libbearssl
@@ -39,9 +39,10 @@ endif
 archives := $(libraries:%=$(DEPS)/lib/%.a)
 COMPILE := $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP
 
-.PHONY: skua unit tidy FORCE
+.PHONY: skua objects unit tidy FORCE
 .DELETE_ON_ERROR:
 skua: $(BINARY)
+objects: $(objects)
 unit: $(unit_tests)
 tidy: $(tidied)
 
@@ -75,7 +76,7 @@ $(GEN)/versions.h: vendor/lock
 
 $(OBJ)/embed.o: $(GEN)/embed.S $(embedded) $(OBJ)/flags
 	@mkdir -p $(@D)
-	$(CC) -fPIE -c $< -o $@
+	@$(CC) -fPIE -c $< -o $@
 
 # --- objects -------------------------------------------------------------------------------------
 
@@ -94,7 +95,13 @@ $(OBJ)/%.o: src/%.c $(OBJ)/flags | $(GEN)/embed.h $(GEN)/versions.h
 	@echo 'cc ($(FLAVOUR)) $<'
 	@$(COMPILE) -c $< -o $@
 
-$(OBJ)/libskua.a: $(filter-out $(OBJ)/main.o,$(objects)) $(OBJ)/lists
+# All but main; with PARTIAL=1 only what has compiled, so that one broken file does not stop every unit test.
+library_objects := $(filter-out $(OBJ)/main.o,$(objects))
+ifdef PARTIAL
+library_objects := $(wildcard $(library_objects))
+endif
+
+$(OBJ)/libskua.a: $(library_objects) $(OBJ)/lists
 	@rm -f $@
 	@gcc-ar rcs $@ $(filter %.o,$^)
 
