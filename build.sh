@@ -1,6 +1,9 @@
 #!/bin/bash
 # The one entry: see usage below. Everything made goes to build/, which is ignored.
 set -euo pipefail
+start=$PWD
+[ -z "${SKUA_SOURCES:-}" ] || SKUA_SOURCES=$(realpath -m "$SKUA_SOURCES")
+[ -z "${SKUA_CACHE:-}" ] || SKUA_CACHE=$(realpath -m "$SKUA_CACHE")
 cd "$(dirname "$0")"
 jobs=$(nproc)
 mkdir -p build
@@ -111,7 +114,7 @@ run)
     app=lua/examples/relay.lua
     case ${1:-} in
     *.lua)
-        app=$1
+        app=$(cd "$start" && realpath "$1")
         shift
         ;;
     esac

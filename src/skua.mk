@@ -130,6 +130,7 @@ $(B)/skua-asan: $(objects) $(OBJ)/lists $(archives)
 
 $(B)/tests/unit/%: tests/unit/%.c $(OBJ)/libskua.a $(OBJ)/flags $(archives)
 	@mkdir -p $(@D)
+	@rm -f $@
 	@$(COMPILE) -MF $@.d -MT $@ -Itests/unit -o $@ $< $(OBJ)/libskua.a $(archives) -lcmocka -lm -lpthread
 
 # --- clang-tidy ----------------------------------------------------------------------------------

@@ -110,8 +110,6 @@ layer_unit()
         [ ! -f "$source" ] || targets+=("build/${source%.c}")
     done
     [ ${#targets[@]} -gt 0 ] || return 0
-    # not to run what an earlier build left behind
-    rm -f "${targets[@]}"
     if ! attempt build_units objects; then
         verdict "unit: src/ compiles (tests that do not need the broken files still run)" 1
         how=(PARTIAL=1)
