@@ -133,6 +133,7 @@ install_node_modules()
     [ "$(cat tests/node_modules/.installed 2>/dev/null)" != "$want" ] || return 0
     (cd tests && npm ci --no-audit --no-fund --loglevel=error </dev/null) ||
         fail "npm ci in tests/ failed: is the package registry reachable?"
+    mkdir -p tests/node_modules # which npm does not make when there is nothing to install
     echo "$want" >tests/node_modules/.installed
 }
 
