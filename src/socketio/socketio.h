@@ -123,7 +123,7 @@ struct sio_namespace_options {
     size_t max_payload;        /* of a packet and its attachments; 0: the engine's limit */
     const struct str *origins; /* patterns of cors.h; none: all */
     size_t origin_count;
-    void *data;                /* the application's; children inherit it */
+    void *data; /* the application's; children inherit it */
 };
 
 /* Declares a namespace (or parent of dynamic ones); asked in the order of declaration. NULL when
@@ -194,8 +194,8 @@ bool sio_socket_join(struct sio_socket *socket, struct str room);
 void sio_socket_leave(struct sio_socket *socket, struct str room);
 
 /* The rooms of a socket in the order of joining. */
-void sio_socket_rooms(const struct sio_socket *socket, void (*room)(void *context, struct str name),
-                      void *context);
+void sio_socket_rooms(const struct sio_socket *socket,
+                      void (*room)(void *context, struct str name), void *context);
 
 /* --- broadcast ---------------------------------------------------------------------------- */
 
@@ -240,7 +240,7 @@ bool sio_socket_emit_ack(struct sio_socket *socket, const struct sio_args *event
 
 /* One shared ack id for all sockets of the target; ends when all answered or at the time-out. */
 bool sio_broadcast_ack(const struct sio_target *target, const struct sio_args *event_json,
-                       uint32_t timeout_ms, unsigned flags, const struct sio_ack_handler *handler,
-                       void *owner);
+                       uint32_t timeout_ms, unsigned flags,
+                       const struct sio_ack_handler *handler, void *owner);
 
 #endif

@@ -1,0 +1,280 @@
+#include "private.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+struct sio_socket *sio_socket_new(struct sio_client *client, struct sio_namespace *nsp,
+                                  struct str auth)
+{
+    struct sio_socket *socket = malloc(sizeof(*socket));
+
+    if (!socket)
+        return NULL;
+    *socket = (struct sio_socket){
+        .nsp = nsp,
+        .session = client->session,
+        .client = client,
+        .state = SIO_JOINING,
+        .auth_size = auth.size,
+    };
+    list_init(&socket->rooms);
+    list_init(&socket->acks);
+    if (auth.size > 0) {
+        socket->auth = str_dup(auth);
+        if (!socket->auth)
+            goto fail;
+    }
+    if (!sio_slot_take(nsp->server, socket))
+        goto fail;
+    random_id(nsp->server->random, socket->id);
+    list_add_last(&client->sockets, &socket->in_client);
+    client->socket_count++;
+    nsp->joining++;
+    return socket;
+
+fail:
+    free(socket->auth);
+    free(socket);
+    return NULL;
+}
+
+static void bury_socket(struct net_grave *grave)
+{
+    struct sio_socket *socket = CONTAINER_OF(grave, struct sio_socket, grave);
+
+    json_tree_free(socket->data);
+    free(socket->auth);
+    free(socket);
+}
+
+/* Nothing finds the socket any more; pointers of callers further up stay good for this turn. */
+static void bury(struct sio_socket *socket)
+{
+    struct sio_server *server = socket->nsp->server;
+
+    socket->state = SIO_GONE;
+    sio_slot_release(server, socket);
+    sio_namespace_release(socket->nsp);
+    net_loop_bury(server->loop, &socket->grave, bury_socket);
+}
+
+static void unlink_from_client(struct sio_socket *socket)
+{
+    list_remove(&socket->in_client);
+    socket->client->socket_count--;
+}
+
+/* Ends a socket that the application has never seen connected. */
+static void drop(struct sio_socket *socket)
+{
+    assert(socket->state == SIO_JOINING);
+    socket->nsp->joining--;
+    sio_rooms_leave(socket);
+    sio_acks_drop(socket);
+    unlink_from_client(socket);
+    bury(socket);
+}
+
+void sio_socket_end(struct sio_socket *socket, enum sio_disconnect_reason reason)
+{
+    const struct sio_app *app = &socket->nsp->server->app;
+
+    if (socket->state == SIO_JOINING) {
+        drop(socket);
+        return;
+    }
+    if (socket->state != SIO_CONNECTED)
+        return; /* its own callbacks are running further up */
+
+    socket->state = SIO_LEAVING;
+    app->disconnecting(app->owner, socket, reason);
+    sio_rooms_leave(socket);
+    map_remove(&socket->nsp->sockets, sio_socket_id(socket));
+    unlink_from_client(socket);
+    sio_acks_drop(socket);
+    socket->state = SIO_GONE;
+    app->disconnected(app->owner, socket, reason);
+    bury(socket);
+}
+
+/* --- joining the namespace ------------------------------------------------------------------- */
+
+static void send_frame(struct sio_socket *socket, struct frame *frame)
+{
+    if (!frame) {
+        log_error(socket->nsp->server->log, "out of memory for a packet",
+                  log_str("socket", sio_socket_id(socket)), LOG_END);
+        return;
+    }
+    eio_session_send(socket->session, frame);
+    frame_unref(frame);
+}
+
+static void send_connect(struct sio_socket *socket)
+{
+    static const struct str before = {"{\"sid\":\"", 8}, after = {"\"}", 2};
+    char json[8 + RANDOM_ID_SIZE + 2];
+
+    memcpy(json, before.at, before.size);
+    memcpy(json + before.size, socket->id, RANDOM_ID_SIZE);
+    memcpy(json + before.size + RANDOM_ID_SIZE, after.at, after.size);
+    send_frame(socket, sio_frame_new(SIO_CONNECT, socket->nsp->name, STR(""),
+                                     str_of(json, sizeof(json))));
+}
+
+/* Middleware may have joined rooms; then the own room is one of many in the order of joining. */
+static bool enter_own_room(struct sio_socket *socket)
+{
+    if (socket->room_count > 0)
+        return sio_socket_join(socket, sio_socket_id(socket));
+    socket->in_own_room = true;
+    return true;
+}
+
+void sio_socket_accept(struct sio_socket *socket)
+{
+    struct sio_server *server = socket->nsp->server;
+    struct sio_client *client = socket->client;
+
+    if (socket->state != SIO_JOINING)
+        return;
+    if (client->closing) {
+        drop(socket);
+        return;
+    }
+    if (!enter_own_room(socket) ||
+        !map_put(&socket->nsp->sockets, sio_socket_id(socket), socket)) {
+        log_error(server->log, "out of memory for a socket", LOG_END);
+        drop(socket);
+        sio_client_close(client);
+        return;
+    }
+    socket->nsp->joining--;
+    socket->state = SIO_CONNECTED;
+    list_remove(&socket->in_client);
+    list_add_last(&client->sockets, &socket->in_client);
+    timer_stop(net_loop_timers(server->loop), &client->connect_timer);
+    send_connect(socket);
+    server->app.connected(server->app.owner, socket);
+}
+
+void sio_socket_refuse(struct sio_socket *socket, struct str message, struct str data)
+{
+    struct buf json;
+
+    if (socket->state != SIO_JOINING)
+        return;
+    buf_init(&json, SIZE_MAX);
+    buf_add_str(&json, STR("{\"message\":"));
+    json_write_string(&json, message);
+    if (data.size > 0) {
+        buf_add_str(&json, STR(",\"data\":"));
+        buf_add_str(&json, data);
+    }
+    buf_add_byte(&json, '}');
+    send_frame(socket, buf_failed(&json) ? NULL
+                                         : sio_frame_new(SIO_CONNECT_ERROR, socket->nsp->name,
+                                                         STR(""), buf_str(&json)));
+    buf_free(&json);
+    drop(socket);
+}
+
+/* --- sending --------------------------------------------------------------------------------- */
+
+void sio_socket_send(struct sio_socket *socket, struct sio_packet *packet, unsigned flags)
+{
+    if ((flags & SIO_VOLATILE) && !eio_session_writable(socket->session))
+        return;
+    for (uint32_t i = 0; i < packet->frame_count; i++)
+        eio_session_send(socket->session, packet->frames[i]);
+}
+
+void sio_socket_emit(struct sio_socket *socket, struct sio_packet *packet, unsigned flags)
+{
+    /* In middleware too: the reference's clients keep early events until they are connected. */
+    if (socket->state != SIO_GONE)
+        sio_socket_send(socket, packet, flags);
+}
+
+void sio_socket_ack(struct sio_socket *socket, double ack_id, const struct sio_args *args)
+{
+    char id[SIO_NUMBER_TEXT_MAX];
+    size_t size = sio_number_text(ack_id, id);
+    struct sio_packet *packet;
+
+    if (socket->state == SIO_GONE)
+        return;
+    packet = sio_packet_new(SIO_ACK, socket->nsp->name, str_of(id, size), args);
+    if (!packet) {
+        log_error(socket->nsp->server->log, "out of memory for a packet",
+                  log_str("socket", sio_socket_id(socket)), LOG_END);
+        return;
+    }
+    sio_socket_send(socket, packet, 0);
+    sio_packet_unref(packet);
+}
+
+static void disconnect(struct sio_socket *socket, const void *context)
+{
+    (void)context;
+    if (socket->state != SIO_CONNECTED)
+        return;
+    send_frame(socket, sio_frame_new(SIO_DISCONNECT, socket->nsp->name, STR(""), STR("")));
+    sio_socket_end(socket, SIO_SERVER_DISCONNECT);
+}
+
+void sio_socket_disconnect(struct sio_socket *socket, bool close)
+{
+    struct sio_client *client = socket->client;
+
+    if (!sio_socket_connected(socket))
+        return;
+    if (!close) {
+        disconnect(socket, NULL);
+        return;
+    }
+    client->closing = true;
+    sio_client_each(client, disconnect, NULL);
+    sio_client_close(client);
+}
+
+/* --- asking ---------------------------------------------------------------------------------- */
+
+struct str sio_socket_id(const struct sio_socket *socket)
+{
+    return str_of(socket->id, RANDOM_ID_SIZE);
+}
+
+struct sio_namespace *sio_socket_namespace(const struct sio_socket *socket)
+{
+    return socket->nsp;
+}
+
+struct eio_handshake *sio_socket_handshake(const struct sio_socket *socket)
+{
+    return eio_session_handshake(socket->session);
+}
+
+const char *sio_socket_transport(const struct sio_socket *socket)
+{
+    return eio_session_transport(socket->session);
+}
+
+bool sio_socket_connected(const struct sio_socket *socket)
+{
+    return socket->state == SIO_CONNECTED || socket->state == SIO_LEAVING;
+}
+
+struct str sio_socket_auth(const struct sio_socket *socket)
+{
+    return socket->auth ? str_of(socket->auth, socket->auth_size) : STR("{}");
+}
+
+struct json_tree *sio_socket_data(struct sio_socket *socket)
+{
+    if (!socket->data)
+        socket->data = json_tree_new_object();
+    return socket->data;
+}
