@@ -1,0 +1,176 @@
+/*
+ * private: what the files of engineio share. Nobody outside includes this.
+ *
+ *   server      request checks, error answers, handshakes
+ *   session     state, heartbeat, sending and closing
+ *   transport_polling, transport_websocket
+ *               what carries a session's packets
+ *   upgrade     a second transport that asks to take over
+ *
+ * A session is OPEN, then perhaps CLOSING (the server closed it, but a polling client has not
+ * fetched the close yet), then CLOSED: out of the server's map, without transport, and freed by
+ * its task in the loop after the handler's `closed`.
+ */
+#ifndef SKUA_ENGINEIO_PRIVATE_H
+#define SKUA_ENGINEIO_PRIVATE_H
+
+#include "base/map.h"
+#include "engineio/engineio.h"
+#include "engineio/payload.h"
+#include "engineio/query.h"
+#include "engineio/queue.h"
+
+#include <assert.h>
+
+enum {
+    EIO_CLOSE_WAIT_MS = 30000,  /* for a poll that fetches the close, as the reference */
+    EIO_NOOP_INTERVAL_MS = 100, /* between noops that release polls during an upgrade */
+    EIO_LOGGED_ID =
+        6, /* characters of an id in the log: the whole would be a secret given away */
+};
+
+struct eio_server {
+    struct net_loop *loop;
+    struct random *random;
+    const struct log *log;
+    struct eio_options options;
+    struct eio_handler handler;
+    struct map sessions; /* by id; those that are CLOSED are not in it */
+    struct frame *ping;  /* packets that are the same for everyone */
+    struct frame *probe_answer;
+    bool closed;
+};
+
+enum eio_state {
+    EIO_OPEN,
+    EIO_CLOSING,
+    EIO_CLOSED,
+};
+
+/* What the session's timer waits for. */
+enum eio_wait {
+    EIO_WAIT_PING,  /* the time to send a ping */
+    EIO_WAIT_PONG,  /* its answer */
+    EIO_WAIT_CLOSE, /* a poll that fetches the close */
+};
+
+struct eio_poll;    /* a GET that waits for packets */
+struct eio_post;    /* a POST whose body arrives */
+struct eio_upgrade; /* a WebSocket that probes */
+
+struct eio_session {
+    struct eio_server *server;
+    struct eio_handshake *handshake;
+    void *data;
+    char id[RANDOM_ID_SIZE];
+    uint8_t protocol;  /* 4; chooses the codec */
+    uint8_t transport; /* enum eio_transport */
+    uint8_t state;     /* enum eio_state */
+    uint8_t wait;      /* enum eio_wait */
+    uint8_t reason;    /* enum eio_close_reason, when CLOSED */
+    bool base64;       /* the transport's peer cannot take binary */
+    bool extended;     /* the wait for a pong was restarted by another packet */
+    bool upgraded;
+    bool refused; /* by `open`: `closed` is not called */
+    struct timer timer;
+    struct net_task task; /* answers a poll with what is queued; ends a CLOSED session */
+    struct net_ws *ws;
+    struct eio_poll *poll;
+    struct eio_post *post;
+    struct eio_upgrade *upgrade;
+    struct eio_queue queue; /* of the polling transport; a WebSocket has its own */
+};
+
+static_assert(sizeof(struct eio_session) <= 320, "an idle session must stay small");
+
+/* --- handshake ---------------------------------------------------------------------------- */
+
+/* The caller's reference; NULL when out of memory. */
+struct eio_handshake *eio_handshake_new(const struct http_request *request, uint8_t protocol);
+
+/* --- session ------------------------------------------------------------------------------ */
+
+/* In the map, but its heartbeat does not run yet. NULL when out of memory, with a log line. */
+struct eio_session *eio_session_new(struct eio_server *server,
+                                    const struct http_request *request,
+                                    const struct eio_query *query);
+
+/* Takes a session back that nobody has heard of. */
+void eio_session_discard(struct eio_session *session);
+
+/* The open packet is on its way: starts the heartbeat and tells the handler. */
+void eio_session_start(struct eio_session *session);
+
+/* The open packet's JSON. NULL when out of memory. */
+struct frame *eio_session_open_packet(const struct eio_session *session);
+
+/* A packet from the client. */
+void eio_session_packet(struct eio_session *session, const struct eio_packet *packet);
+
+/* Ends the session on either transport; nothing when it is CLOSED already. */
+void eio_session_end(struct eio_session *session, enum eio_close_reason reason);
+
+/* The same because of the peer's fault, with a log line that tells `detail`. */
+void eio_session_fault(struct eio_session *session, enum eio_close_reason reason,
+                       const char *detail);
+
+/* The queue of a CLOSING session has been sent: what is left is the close itself. */
+void eio_session_await_close(struct eio_session *session);
+
+/* Another transport took over: the wait for a pong begins anew. */
+void eio_session_rearm(struct eio_session *session);
+
+/* The line about a payload over the limit. */
+void eio_log_too_large(const struct eio_session *session, uint64_t size);
+
+/* The line about a queue over the limit. */
+void eio_log_backlog(const struct eio_session *session, uint64_t queued);
+
+static inline struct str eio_logged_id(const struct eio_session *session)
+{
+    return str_of(session->id, EIO_LOGGED_ID);
+}
+
+/* --- polling ------------------------------------------------------------------------------ */
+
+/* Answers the handshake with the open packet; ends the exchange. */
+void eio_polling_answer_open(const struct eio_server *server, struct http_exchange *exchange,
+                             struct frame *open);
+
+/* A poll, a post or a nonsense method on a session. */
+void eio_polling_request(struct eio_session *session, struct http_exchange *exchange);
+
+/* Answers the pending poll, if there is one, with what is queued, if anything is. */
+void eio_polling_flush(struct eio_session *session);
+
+/* Answers the pending poll, if any, with one packet without data. */
+void eio_polling_release(struct eio_session *session, enum eio_packet_type type);
+
+/* Destroys a POST that is being received. */
+void eio_polling_drop_post(struct eio_session *session);
+
+/* An answer without a body, in the reference's chunked form, with the CORS headers. */
+void eio_answer_empty(const struct eio_server *server, struct http_exchange *exchange,
+                      int status);
+
+/* --- websocket ---------------------------------------------------------------------------- */
+
+/* Answers 101. NULL: refused, the exchange is over. Nothing is called back before
+ * eio_websocket_attach() or net_ws_set_handler(), so the ws must get an owner at once. */
+struct net_ws *eio_websocket_accept(const struct eio_server *server,
+                                    struct http_exchange *exchange);
+
+/* The ws carries the session from now on. */
+void eio_websocket_attach(struct eio_session *session, struct net_ws *ws);
+
+void eio_websocket_send(struct eio_session *session, struct frame *frame);
+
+/* --- upgrade ------------------------------------------------------------------------------ */
+
+/* A ws that names the session's id: it may probe, or is closed if another one does or did. */
+void eio_upgrade_begin(struct eio_session *session, struct net_ws *ws, bool base64);
+
+/* The session ends: the probing ws too. */
+void eio_upgrade_cancel(struct eio_session *session);
+
+#endif

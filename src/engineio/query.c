@@ -1,0 +1,175 @@
+#include "engineio/query.h"
+
+#include "base/map.h"
+#include "base/utf8.h"
+#include "engineio/engineio.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+struct param {
+    size_t name, name_size; /* places in the decoded text */
+    size_t value, value_size;
+};
+
+struct params {
+    struct buf text;    /* decoded names and values */
+    struct buf scratch; /* one of them, percent-decoded but not yet UTF-8 */
+    struct map places;  /* name → index in `list`, plus one: NULL is no value of a map */
+    struct param *list;
+    size_t count;
+};
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Appends the decoded component to params->text. */
+static bool decode(struct params *params, struct str raw)
+{
+    struct buf *scratch = &params->scratch;
+
+    buf_reset(scratch);
+    for (size_t i = 0; i < raw.size; i++) {
+        unsigned char c = (unsigned char)raw.at[i];
+        char wide[4];
+
+        if (c == '%' && raw.size - i > 2 && hex_digit(raw.at[i + 1]) >= 0 &&
+            hex_digit(raw.at[i + 2]) >= 0) {
+            buf_add_byte(scratch,
+                         (char)(hex_digit(raw.at[i + 1]) << 4 | hex_digit(raw.at[i + 2])));
+            i += 2;
+        } else if (c == '+') {
+            buf_add_byte(scratch, ' ');
+        } else if (c >= 0x80) {
+            /* The reference reads the request line as Latin-1. */
+            buf_add(scratch, wide, utf8_encode(wide, c));
+        } else {
+            buf_add_byte(scratch, (char)c);
+        }
+    }
+    return !buf_failed(scratch) && utf8_repair(&params->text, buf_str(scratch));
+}
+
+static bool add_param(struct params *params, struct str raw)
+{
+    const char *equals = memchr(raw.at, '=', raw.size);
+    size_t name_size = equals ? (size_t)(equals - raw.at) : raw.size;
+    struct param *param = &params->list[params->count];
+
+    param->name = params->text.size;
+    if (!decode(params, str_of(raw.at, name_size)))
+        return false;
+    param->name_size = params->text.size - param->name;
+    param->value = params->text.size;
+    if (!decode(params, str_from_index(raw, name_size + 1)))
+        return false;
+    param->value_size = params->text.size - param->value;
+
+    struct str name = str_of(params->text.at + param->name, param->name_size);
+    uintptr_t place = (uintptr_t)map_get(&params->places, name);
+    if (place > 0) {
+        params->list[place - 1].value = param->value;
+        params->list[place - 1].value_size = param->value_size;
+        return true;
+    }
+    params->count++;
+    return map_put(&params->places, name, (void *)(uintptr_t)params->count);
+}
+
+static struct str query_string(struct str target)
+{
+    const char *mark = memchr(target.at, '#', target.size);
+
+    if (mark)
+        target.size = (size_t)(mark - target.at);
+    mark = memchr(target.at, '?', target.size);
+    return mark ? str_from_index(target, (size_t)(mark - target.at) + 1) : STR("");
+}
+
+static size_t count_char(struct str text, char c)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < text.size; i++)
+        count += text.at[i] == c;
+    return count;
+}
+
+static bool collect(struct params *params, struct str query)
+{
+    params->list = calloc(count_char(query, '&') + 1, sizeof(*params->list));
+    if (!params->list)
+        return false;
+
+    while (query.size > 0) {
+        const char *end = memchr(query.at, '&', query.size);
+        size_t size = end ? (size_t)(end - query.at) : query.size;
+
+        if (size > 0 && !add_param(params, str_of(query.at, size)))
+            return false;
+        query = str_from_index(query, size + 1);
+    }
+    return true;
+}
+
+void eio_query_each(struct str target,
+                    bool (*param)(void *context, struct str name, struct str value),
+                    void *context)
+{
+    struct str query = query_string(target);
+    struct params params = {0};
+
+    if (query.size == 0)
+        return;
+    /* Latin-1 grows to twice its size, an ill-formed byte to three times. */
+    buf_init(&params.text, query.size * 3);
+    buf_init(&params.scratch, query.size * 2);
+    map_init(&params.places);
+    if (collect(&params, query)) {
+        for (size_t i = 0; i < params.count; i++) {
+            const struct param *p = &params.list[i];
+            const char *text = params.text.at;
+
+            if (!param(context, str_of(text + p->name, p->name_size),
+                       str_of(text + p->value, p->value_size)))
+                break;
+        }
+    }
+    map_free(&params.places);
+    free(params.list);
+    buf_free(&params.scratch);
+    buf_free(&params.text);
+}
+
+static bool note(void *context, struct str name, struct str value)
+{
+    struct eio_query *query = context;
+
+    if (str_equal(name, STR("EIO"))) {
+        query->protocol = str_equal(value, STR("4")) ? 4 : 3;
+    } else if (str_equal(name, STR("transport"))) {
+        if (str_equal(value, STR("polling")))
+            query->transport = EIO_POLLING;
+        else if (str_equal(value, STR("websocket")))
+            query->transport = EIO_WEBSOCKET;
+    } else if (str_equal(name, STR("b64"))) {
+        query->base64 = value.size > 0;
+    } else if (str_equal(name, STR("sid"))) {
+        query->has_sid = value.size > 0;
+        query->sid_whole = value.size == sizeof(query->sid);
+        if (query->sid_whole)
+            memcpy(query->sid, value.at, value.size);
+    }
+    return true;
+}
+
+void eio_query_read(struct str target, struct eio_query *query)
+{
+    *query = (struct eio_query){.protocol = 3};
+    eio_query_each(target, note, query);
+}

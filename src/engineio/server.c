@@ -1,0 +1,317 @@
+#include "engineio/private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum error {
+    UNKNOWN_TRANSPORT, /* the codes of the wire */
+    UNKNOWN_SID,
+    BAD_METHOD,
+    BAD_REQUEST,
+    FORBIDDEN,
+    UNSUPPORTED_PROTOCOL,
+    NO_ERROR,
+};
+
+static const char *const messages[] = {
+    [UNKNOWN_TRANSPORT] = "Transport unknown",
+    [UNKNOWN_SID] = "Session ID unknown",
+    [BAD_METHOD] = "Bad handshake method",
+    [BAD_REQUEST] = "Bad request",
+    [FORBIDDEN] = "Forbidden",
+    [UNSUPPORTED_PROTOCOL] = "Unsupported protocol version",
+};
+
+/* --- life --------------------------------------------------------------------------------- */
+
+struct eio_server *eio_server_new(struct net_loop *loop, struct random *random,
+                                  const struct log *log, const struct eio_options *options,
+                                  const struct eio_handler *handler)
+{
+    struct eio_server *server = calloc(1, sizeof(*server));
+
+    if (!server)
+        return NULL;
+    server->loop = loop;
+    server->random = random;
+    server->log = log;
+    server->options = *options;
+    server->handler = *handler;
+    map_init(&server->sessions);
+    server->ping = eio_packet_frame(EIO_PACKET_PING, STR(""));
+    server->probe_answer = eio_packet_frame(EIO_PACKET_PONG, STR("probe"));
+    if (!server->ping || !server->probe_answer) {
+        eio_server_free(server);
+        return NULL;
+    }
+    return server;
+}
+
+void eio_server_free(struct eio_server *server)
+{
+    assert(map_size(&server->sessions) == 0);
+    if (server->ping)
+        frame_unref(server->ping);
+    if (server->probe_answer)
+        frame_unref(server->probe_answer);
+    map_free(&server->sessions);
+    free(server);
+}
+
+void eio_server_close(struct eio_server *server)
+{
+    uint32_t cursor = 0;
+    struct str id;
+    void *session;
+
+    server->closed = true;
+    while (map_next(&server->sessions, &cursor, &id, &session))
+        eio_session_end(session, EIO_SERVER_SHUTDOWN);
+}
+
+uint32_t eio_server_sessions(const struct eio_server *server)
+{
+    return map_size(&server->sessions);
+}
+
+bool eio_server_matches(const struct eio_server *server, struct str target)
+{
+    return str_starts(target, server->options.path);
+}
+
+/* --- checks ------------------------------------------------------------------------------- */
+
+static bool transport_enabled(const struct eio_options *options, enum eio_transport transport)
+{
+    switch (transport) {
+    case EIO_POLLING:
+        return options->polling;
+    case EIO_WEBSOCKET:
+        return options->websocket;
+    case EIO_NO_TRANSPORT:
+        break;
+    }
+    return false;
+}
+
+static bool has_control_character(struct str text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned char c = (unsigned char)text.at[i];
+
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            return true;
+    }
+    return false;
+}
+
+static enum error check_session(const struct http_request *request,
+                                const struct eio_query *query,
+                                const struct eio_session *session)
+{
+    if (!session)
+        return UNKNOWN_SID;
+    if (!request->upgrade && session->transport != query->transport)
+        return BAD_REQUEST;
+    if (session->protocol != query->protocol)
+        return BAD_REQUEST;
+    return NO_ERROR;
+}
+
+static enum error check_handshake(const struct eio_server *server,
+                                  const struct http_request *request,
+                                  const struct eio_query *query)
+{
+    const struct cors_policy *cors = &server->options.cors;
+
+    if (request->method != HTTP_GET)
+        return BAD_METHOD;
+    if (query->transport == EIO_WEBSOCKET && !request->upgrade)
+        return BAD_REQUEST;
+    if (cors->enforce && !cors_allows(cors, http_request_header(request, "origin")))
+        return FORBIDDEN;
+    return NO_ERROR;
+}
+
+/* The reference's checks in its order. `*session` is set when the request names one. */
+static enum error check(const struct eio_server *server, const struct http_request *request,
+                        const struct eio_query *query, struct eio_session **session)
+{
+    *session = NULL;
+    if (!transport_enabled(&server->options, query->transport))
+        return UNKNOWN_TRANSPORT;
+    if (has_control_character(http_request_header(request, "origin")))
+        return BAD_REQUEST;
+    if (!query->has_sid)
+        return check_handshake(server, request, query);
+    if (query->sid_whole)
+        *session = map_get(&server->sessions, str_of(query->sid, sizeof(query->sid)));
+    return check_session(request, query, *session);
+}
+
+/* --- requests without upgrade ------------------------------------------------------------- */
+
+static void answer_error(const struct eio_server *server, struct http_exchange *exchange,
+                         enum error error)
+{
+    struct http_header headers[CORS_HEADERS_MAX + 1];
+    size_t count =
+        cors_headers(&server->options.cors, http_exchange_request(exchange), headers);
+    char body[96];
+    int size = snprintf(body, sizeof(body), "{\"code\":%d,\"message\":\"%s\"}", (int)error,
+                        messages[error]);
+
+    headers[count++] = (struct http_header){STR("Content-Type"), STR("application/json")};
+    http_exchange_respond(exchange, &(struct http_response){
+                                        .status = error == FORBIDDEN ? 403 : 400,
+                                        .headers = headers,
+                                        .header_count = count,
+                                        .body = str_of(body, (size_t)size),
+                                        .chunked = true,
+                                    });
+}
+
+static void polling_handshake(struct eio_server *server, struct http_exchange *exchange,
+                              const struct eio_query *query)
+{
+    struct eio_session *session =
+        eio_session_new(server, http_exchange_request(exchange), query);
+    struct frame *open = session ? eio_session_open_packet(session) : NULL;
+
+    if (!open) {
+        if (session)
+            eio_session_discard(session);
+        http_exchange_destroy(exchange);
+        return;
+    }
+    eio_polling_answer_open(server, exchange, open);
+    frame_unref(open);
+    eio_session_start(session);
+}
+
+static void plain_request(struct eio_server *server, struct http_exchange *exchange,
+                          const struct eio_query *query)
+{
+    struct eio_session *session;
+    enum error error = check(server, http_exchange_request(exchange), query, &session);
+
+    if (error == NO_ERROR && !session && query->protocol != 4)
+        error = UNSUPPORTED_PROTOCOL;
+    if (error != NO_ERROR)
+        answer_error(server, exchange, error);
+    else if (session)
+        eio_polling_request(session, exchange);
+    else if (server->closed)
+        eio_answer_empty(server, exchange, 503);
+    else
+        polling_handshake(server, exchange, query);
+}
+
+/* --- upgrade requests --------------------------------------------------------------------- */
+
+/* The text that refuses an upgrade. */
+static struct str error_text(char *text, size_t size, const char *message)
+{
+    int length = snprintf(text, size,
+                          "HTTP/1.1 400 Bad Request\r\n"
+                          "Connection: close\r\n"
+                          "Content-type: text/html\r\n"
+                          "Content-Length: %zu\r\n"
+                          "\r\n%s",
+                          strlen(message), message);
+
+    assert(length > 0 && (size_t)length < size);
+    return str_of(text, (size_t)length);
+}
+
+/* This error is found only when the WebSocket is there: its text follows the 101. */
+static void refuse_protocol(const struct eio_server *server, struct http_exchange *exchange)
+{
+    char text[256];
+    struct net_ws *ws = eio_websocket_accept(server, exchange);
+
+    if (!ws)
+        return;
+    net_ws_send_raw(ws, error_text(text, sizeof(text), messages[UNSUPPORTED_PROTOCOL]));
+    net_ws_destroy(ws);
+}
+
+/* The reference takes the WebSocket of such a request and has no use for it. */
+static void accept_and_close(const struct eio_server *server, struct http_exchange *exchange)
+{
+    struct net_ws *ws = eio_websocket_accept(server, exchange);
+
+    if (ws)
+        net_ws_close(ws, 0);
+}
+
+static void websocket_handshake(struct eio_server *server, struct http_exchange *exchange,
+                                const struct eio_query *query)
+{
+    struct eio_session *session =
+        eio_session_new(server, http_exchange_request(exchange), query);
+    struct frame *open = session ? eio_session_open_packet(session) : NULL;
+    struct net_ws *ws;
+
+    if (!open) {
+        http_exchange_destroy(exchange);
+        goto fail;
+    }
+    ws = eio_websocket_accept(server, exchange);
+    if (!ws)
+        goto fail;
+    eio_websocket_attach(session, ws);
+    net_ws_send(ws, open);
+    frame_unref(open);
+    eio_session_start(session);
+    return;
+fail:
+    if (open)
+        frame_unref(open);
+    if (session)
+        eio_session_discard(session);
+}
+
+static void candidate(struct eio_server *server, struct http_exchange *exchange,
+                      const struct eio_query *query, struct eio_session *session)
+{
+    struct net_ws *ws = eio_websocket_accept(server, exchange);
+
+    if (ws)
+        eio_upgrade_begin(session, ws, query->base64);
+}
+
+static void upgrade_request(struct eio_server *server, struct http_exchange *exchange,
+                            const struct eio_query *query)
+{
+    struct eio_session *session;
+    enum error error = check(server, http_exchange_request(exchange), query, &session);
+    char text[256];
+
+    if (error != NO_ERROR)
+        http_exchange_respond_raw(exchange, error_text(text, sizeof(text), messages[error]));
+    else if (query->transport != EIO_WEBSOCKET)
+        accept_and_close(server, exchange);
+    else if (session)
+        candidate(server, exchange, query, session);
+    else if (query->protocol != 4)
+        refuse_protocol(server, exchange);
+    else if (server->closed)
+        http_exchange_destroy(exchange);
+    else
+        websocket_handshake(server, exchange, query);
+}
+
+void eio_server_request(struct eio_server *server, struct http_exchange *exchange)
+{
+    const struct http_request *request = http_exchange_request(exchange);
+    struct eio_query query;
+
+    if (!request->upgrade && cors_preflight(&server->options.cors, exchange))
+        return;
+    eio_query_read(request->target, &query);
+    if (request->upgrade)
+        upgrade_request(server, exchange, &query);
+    else
+        plain_request(server, exchange, &query);
+}

@@ -1,0 +1,425 @@
+#include "base/utf8.h"
+#include "engineio/private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    ANSWER_CORS_MAX = 4,     /* headers that cors_headers() writes to an answer */
+    ANSWER_HEADERS_MAX = 8,  /* with ours */
+    CONTENT_LENGTH_MAX = 24, /* characters of a size_t */
+};
+
+/* A noop and the close, parted as in every body. */
+static const struct str close_payload = {"6\x1e\x31", 3};
+
+/* What an answer takes from its request, which may be gone when the answer is made. */
+struct reply {
+    struct http_header cors[ANSWER_CORS_MAX];
+    uint8_t cors_count;
+    bool old_explorer; /* wants its XSS filter turned off */
+};
+
+struct eio_poll {
+    struct eio_session *session;
+    struct http_exchange *exchange;
+    struct reply reply;
+    char origin[]; /* the request's, which the reply may reflect */
+};
+
+struct eio_post {
+    struct eio_session *session;
+    struct http_exchange *exchange;
+    struct buf body;
+    bool complete; /* being handled: no longer to be destroyed */
+};
+
+/* --- answers ------------------------------------------------------------------------------ */
+
+static bool contains(struct str text, struct str part)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if (str_starts(str_from_index(text, i), part))
+            return true;
+    return false;
+}
+
+static void reply_init(struct reply *reply, const struct eio_server *server,
+                       const struct http_request *request)
+{
+    struct http_header headers[CORS_HEADERS_MAX];
+    struct str agent = http_request_header(request, "user-agent");
+    size_t count = cors_headers(&server->options.cors, request, headers);
+
+    assert(count <= ANSWER_CORS_MAX);
+    memcpy(reply->cors, headers, count * sizeof(headers[0]));
+    reply->cors_count = (uint8_t)count;
+    reply->old_explorer = contains(agent, STR(";MSIE")) || contains(agent, STR("Trident/"));
+}
+
+/* The body is `text`, or the bytes of `frame` if that is not NULL. */
+static void answer(struct http_exchange *exchange, const struct reply *reply,
+                   struct str content_type, struct str text, struct frame *frame)
+{
+    struct http_header headers[ANSWER_HEADERS_MAX];
+    size_t count = reply->cors_count;
+    char length[CONTENT_LENGTH_MAX];
+
+    memcpy(headers, reply->cors, count * sizeof(headers[0]));
+    snprintf(length, sizeof(length), "%zu", frame ? frame_body(frame).size : text.size);
+    headers[count++] = (struct http_header){STR("Content-Type"), content_type};
+    headers[count++] = (struct http_header){STR("Content-Length"), str_from(length)};
+    if (reply->old_explorer)
+        headers[count++] = (struct http_header){STR("X-XSS-Protection"), STR("0")};
+    headers[count++] = (struct http_header){STR("cache-control"), STR("no-store")};
+    http_exchange_respond(exchange, &(struct http_response){
+                                        .status = 200,
+                                        .headers = headers,
+                                        .header_count = count,
+                                        .body = text,
+                                        .body_frame = frame,
+                                        .no_length = true,
+                                    });
+}
+
+void eio_answer_empty(const struct eio_server *server, struct http_exchange *exchange,
+                      int status)
+{
+    struct http_header headers[CORS_HEADERS_MAX];
+    size_t count =
+        cors_headers(&server->options.cors, http_exchange_request(exchange), headers);
+
+    http_exchange_respond(exchange, &(struct http_response){
+                                        .status = status,
+                                        .headers = headers,
+                                        .header_count = count,
+                                        .body = STR(""),
+                                        .chunked = true,
+                                    });
+}
+
+static void answer_payload(struct http_exchange *exchange, const struct reply *reply,
+                           struct str text, struct frame *frame)
+{
+    answer(exchange, reply, STR("text/plain; charset=UTF-8"), text, frame);
+}
+
+void eio_polling_answer_open(const struct eio_server *server, struct http_exchange *exchange,
+                             struct frame *open)
+{
+    struct reply reply;
+
+    reply_init(&reply, server, http_exchange_request(exchange));
+    answer_payload(exchange, &reply, frame_body(open), NULL);
+}
+
+/* --- polls -------------------------------------------------------------------------------- */
+
+static struct eio_poll *take_poll(struct eio_session *session)
+{
+    struct eio_poll *poll = session->poll;
+
+    session->poll = NULL;
+    return poll;
+}
+
+/* All that is queued as a body; the queue is empty then. */
+static struct frame *take_payload(struct eio_session *session)
+{
+    struct frame *payload = eio_payload_encode(session->queue.frames, session->queue.count);
+
+    eio_queue_clear(&session->queue);
+    return payload;
+}
+
+/* The answer to a poll that need not wait. */
+static void answer_queued(struct eio_session *session, struct http_exchange *exchange,
+                          const struct reply *reply)
+{
+    struct frame *payload = take_payload(session);
+
+    if (!payload) {
+        http_exchange_destroy(exchange);
+        eio_session_fault(session, EIO_TRANSPORT_ERROR, "out of memory");
+        return;
+    }
+    answer_payload(exchange, reply, STR(""), payload);
+    frame_unref(payload);
+    if (session->state == EIO_CLOSING) {
+        eio_polling_drop_post(session);
+        eio_session_await_close(session);
+    }
+}
+
+void eio_polling_flush(struct eio_session *session)
+{
+    if (!session->poll || session->queue.count == 0)
+        return;
+
+    struct eio_poll *poll = take_poll(session);
+    answer_queued(session, poll->exchange, &poll->reply);
+    free(poll);
+}
+
+void eio_polling_release(struct eio_session *session, enum eio_packet_type type)
+{
+    struct eio_poll *poll = take_poll(session);
+    char packet = (char)('0' + type);
+
+    if (!poll)
+        return;
+    answer_payload(poll->exchange, &poll->reply, str_of(&packet, 1), NULL);
+    free(poll);
+}
+
+static void poll_aborted(void *owner)
+{
+    struct eio_poll *poll = owner;
+    struct eio_session *session = poll->session;
+
+    assert(session->poll == poll);
+    session->poll = NULL;
+    free(poll);
+    eio_session_fault(session, EIO_TRANSPORT_ERROR, "the client aborted a poll");
+}
+
+static const struct http_exchange_handler poll_handler = {.aborted = poll_aborted};
+
+/* Waits without the request's head: what the answer needs of it is copied. */
+static struct eio_poll *poll_new(struct eio_session *session, struct http_exchange *exchange,
+                                 const struct reply *reply)
+{
+    struct str origin = http_request_header(http_exchange_request(exchange), "origin");
+    struct eio_poll *poll = malloc(sizeof(*poll) + origin.size);
+
+    if (!poll)
+        return NULL;
+    poll->session = session;
+    poll->exchange = exchange;
+    poll->reply = *reply;
+    if (origin.size > 0)
+        memcpy(poll->origin, origin.at, origin.size);
+    for (size_t i = 0; i < poll->reply.cors_count; i++)
+        if (poll->reply.cors[i].value.at == origin.at)
+            poll->reply.cors[i].value.at = poll->origin;
+    return poll;
+}
+
+static void hold_poll(struct eio_session *session, struct http_exchange *exchange,
+                      const struct reply *reply)
+{
+    struct eio_poll *poll = poll_new(session, exchange, reply);
+
+    if (!poll) {
+        http_exchange_destroy(exchange);
+        eio_session_fault(session, EIO_TRANSPORT_ERROR, "out of memory");
+        return;
+    }
+    session->poll = poll;
+    http_exchange_set_handler(exchange, &poll_handler, poll);
+    http_exchange_hold(exchange);
+}
+
+static void handle_poll(struct eio_session *session, struct http_exchange *exchange)
+{
+    struct reply reply;
+
+    if (session->poll) {
+        eio_session_fault(session, EIO_TRANSPORT_ERROR, "a second poll beside a pending one");
+        eio_answer_empty(session->server, exchange, 400);
+        return;
+    }
+    reply_init(&reply, session->server, http_exchange_request(exchange));
+    if (session->queue.count > 0) {
+        answer_queued(session, exchange, &reply);
+    } else if (session->state == EIO_CLOSING) {
+        answer_payload(exchange, &reply, close_payload, NULL);
+        eio_session_end(session, EIO_FORCED_CLOSE);
+    } else {
+        hold_poll(session, exchange, &reply);
+    }
+}
+
+/* --- posts -------------------------------------------------------------------------------- */
+
+static void free_post(struct eio_post *post)
+{
+    assert(post->session->post == post);
+    post->session->post = NULL;
+    buf_free(&post->body);
+    free(post);
+}
+
+void eio_polling_drop_post(struct eio_session *session)
+{
+    struct eio_post *post = session->post;
+
+    if (!post || post->complete)
+        return;
+    http_exchange_destroy(post->exchange);
+    free_post(post);
+}
+
+/* The size for the log: what the client announced, if that is a number over the limit. */
+static uint64_t announced_size(const struct http_request *request, uint64_t received)
+{
+    struct str length = http_request_header(request, "content-length");
+    uint64_t announced = 0;
+
+    for (size_t i = 0; i < length.size; i++) {
+        if (length.at[i] < '0' || length.at[i] > '9' || announced > UINT64_MAX / 100)
+            return received;
+        announced = announced * 10 + (uint64_t)(length.at[i] - '0');
+    }
+    return announced > received ? announced : received;
+}
+
+static void refuse_body(struct eio_post *post, uint64_t received)
+{
+    struct eio_session *session = post->session;
+    struct http_exchange *exchange = post->exchange;
+
+    eio_log_too_large(session, announced_size(http_exchange_request(exchange), received));
+    free_post(post);
+    eio_answer_empty(session->server, exchange, 413);
+}
+
+static void fail_post(struct eio_post *post)
+{
+    struct eio_session *session = post->session;
+    struct http_exchange *exchange = post->exchange;
+
+    free_post(post);
+    http_exchange_destroy(exchange);
+    eio_session_fault(session, EIO_TRANSPORT_ERROR, "out of memory");
+}
+
+static void post_body(void *owner, const uint8_t *bytes, size_t size)
+{
+    struct eio_post *post = owner;
+
+    if (size > post->body.maximum - post->body.size)
+        refuse_body(post, (uint64_t)post->body.size + size);
+    else if (!buf_add(&post->body, bytes, size))
+        fail_post(post);
+}
+
+static void handle_packets(struct eio_session *session, struct buf *body)
+{
+    struct eio_payload payload;
+    struct eio_packet packet;
+
+    eio_payload_begin(&payload, (uint8_t *)body->at, body->size);
+    while (session->state != EIO_CLOSED && eio_payload_next(&payload, &packet)) {
+        if (packet.type != EIO_PACKET_CLOSE) {
+            eio_session_packet(session, &packet);
+            continue;
+        }
+        eio_polling_flush(session);
+        eio_polling_release(session, EIO_PACKET_NOOP);
+        eio_session_end(session, EIO_TRANSPORT_CLOSE);
+    }
+}
+
+/* False when out of memory. */
+static bool repair_body(struct buf *body)
+{
+    struct buf repaired;
+
+    if (utf8_valid(body->at, body->size))
+        return true;
+    buf_init(&repaired, body->size * 3); /* U+FFFD for every byte */
+    if (!utf8_repair(&repaired, buf_str(body))) {
+        buf_free(&repaired);
+        return false;
+    }
+    buf_free(body);
+    *body = repaired;
+    return true;
+}
+
+static void post_end(void *owner)
+{
+    struct eio_post *post = owner;
+    struct eio_session *session = post->session;
+    struct http_exchange *exchange = post->exchange;
+    struct reply reply;
+
+    if (!repair_body(&post->body)) {
+        fail_post(post);
+        return;
+    }
+    post->complete = true;
+    handle_packets(session, &post->body);
+    reply_init(&reply, session->server, http_exchange_request(exchange));
+    free_post(post);
+    answer(exchange, &reply, STR("text/html"), STR("ok"), NULL);
+}
+
+static void post_aborted(void *owner)
+{
+    struct eio_post *post = owner;
+    struct eio_session *session = post->session;
+
+    free_post(post);
+    eio_session_fault(session, EIO_TRANSPORT_ERROR, "the client aborted a post");
+}
+
+static const struct http_exchange_handler post_handler = {
+    .body = post_body,
+    .body_end = post_end,
+    .aborted = post_aborted,
+};
+
+static const char *post_fault(const struct eio_session *session,
+                              const struct http_request *request)
+{
+    if (session->post)
+        return "a second post beside an unfinished one";
+    if (str_equal(http_request_header(request, "content-type"),
+                  STR("application/octet-stream")))
+        return "a binary body";
+    return NULL;
+}
+
+static void handle_post(struct eio_session *session, struct http_exchange *exchange)
+{
+    struct eio_server *server = session->server;
+    const char *fault = post_fault(session, http_exchange_request(exchange));
+    struct eio_post *post;
+
+    if (fault) {
+        eio_session_fault(session, EIO_TRANSPORT_ERROR, fault);
+        eio_answer_empty(server, exchange, 400);
+        return;
+    }
+    post = calloc(1, sizeof(*post));
+    if (!post) {
+        http_exchange_destroy(exchange);
+        eio_session_fault(session, EIO_TRANSPORT_ERROR, "out of memory");
+        return;
+    }
+    post->session = session;
+    post->exchange = exchange;
+    buf_init(&post->body, server->options.max_payload);
+    session->post = post;
+    http_exchange_set_handler(exchange, &post_handler, post);
+    http_exchange_read(exchange);
+}
+
+void eio_polling_request(struct eio_session *session, struct http_exchange *exchange)
+{
+    switch (http_exchange_request(exchange)->method) {
+    case HTTP_GET:
+        handle_poll(session, exchange);
+        break;
+    case HTTP_POST:
+        handle_post(session, exchange);
+        break;
+    case HTTP_HEAD:
+    case HTTP_OPTIONS:
+    case HTTP_OTHER:
+        eio_answer_empty(session->server, exchange, 500);
+        break;
+    }
+}
