@@ -433,15 +433,15 @@ bool sio_decoder_binary(struct sio_decoder *decoder, const uint8_t *bytes, size_
     *in = (struct sio_incoming){.limit = SIZE_MAX};
     if (!assembly)
         return fail(in, "got binary data when not reconstructing a packet");
-    if (!sio_assembly_add(assembly, bytes, size, in) || !check_size(in)) {
-        sio_decoder_reset(decoder);
-        return false;
-    }
-    if (!sio_assembly_finish(assembly, in))
+    bool ok = sio_assembly_add(assembly, bytes, size, in) && check_size(in);
+    if (ok && !sio_assembly_finish(assembly, in))
         return true;
 
+    /* Whole or faulty, it is the caller's now: `in` points into it. */
     decoder->pending = NULL;
     in->assembly = assembly;
+    if (!ok)
+        return false;
     if (in->has_payload && !sio_placeholders_valid(in->payload, in->args.attachment_count))
         return fail(in, "illegal attachments");
     in->complete = true;

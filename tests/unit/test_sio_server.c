@@ -744,12 +744,12 @@ static void reference_connecting(void *owner, struct sio_socket *socket)
         sio_socket_accept(socket);
 }
 
-static void cut(char *text, const char *from, const char *to)
+static void cut(char *text, const char *part)
 {
-    char *start = strstr(text, from), *end = start ? strstr(start, to) : NULL;
+    char *start = strstr(text, part);
 
-    if (end)
-        memmove(start, end + strlen(to), strlen(end + strlen(to)) + 1);
+    if (start)
+        memmove(start, start + strlen(part), strlen(start + strlen(part)) + 1);
 }
 
 /* A line of the server without what recovery adds to it, and with our mark for an id. */
@@ -759,9 +759,8 @@ static void play_server_line(struct eio_session *session, char *text)
 
     if (text[0] == '0')
         return; /* Engine.IO's open packet */
-    cut(text, ",\"<offset>", "\"");
-    cut(text, ",\"<offset>", "\"");
-    cut(text, ",\"pid\":\"<20 chars>", "\"");
+    cut(text, ",\"<offset>\"");
+    cut(text, ",\"pid\":\"<20 chars>\"");
     if (id) {
         memcpy(id, "<sid>", 5);
         memmove(id + 5, id + 10, strlen(id + 10) + 1);
