@@ -32,6 +32,7 @@ struct timer_wheel {
     uint64_t now_ms;
     uint32_t count;
     struct list slots[TIMER_LEVELS][TIMER_SLOTS];
+    uint64_t used[TIMER_LEVELS][TIMER_SLOTS / 64]; /* a bit for each slot that may hold timers */
 };
 
 void timer_wheel_init(struct timer_wheel *wheel, uint64_t now_ms);
@@ -47,6 +48,6 @@ bool timer_running(const struct timer *timer);
 void timer_wheel_advance(struct timer_wheel *wheel, uint64_t now_ms);
 
 /* Milliseconds until the next timer may be due (may be early, never late); -1 without timers. */
-int timer_wheel_wait(const struct timer_wheel *wheel);
+int timer_wheel_wait(struct timer_wheel *wheel);
 
 #endif

@@ -1,0 +1,62 @@
+#include "base/random.h"
+
+#include "base/base64.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+static void refill(struct random *random)
+{
+    size_t got = 0;
+
+    while (got < RANDOM_BLOCK) {
+        ssize_t size = getrandom(random->block + got, RANDOM_BLOCK - got, 0);
+        if (size < 0 && errno != EINTR) {
+            perror("skua: getrandom");
+            abort();
+        }
+        if (size > 0)
+            got += (size_t)size;
+    }
+    random->left = RANDOM_BLOCK;
+}
+
+void random_init(struct random *random)
+{
+    random->sequence = 0;
+    refill(random);
+}
+
+void random_bytes(struct random *random, void *to, size_t size)
+{
+    uint8_t *out = to;
+
+    while (size > 0) {
+        if (random->left == 0)
+            refill(random);
+
+        size_t step = size < random->left ? size : random->left;
+        uint8_t *from = random->block + RANDOM_BLOCK - random->left;
+        memcpy(out, from, step);
+        memset(from, 0, step); /* an id already given must not be found in memory again */
+        random->left -= step;
+        out += step;
+        size -= step;
+    }
+}
+
+void random_id(struct random *random, char *to)
+{
+    uint8_t bytes[15];
+    uint32_t sequence = random->sequence++;
+
+    random_bytes(random, bytes, 11);
+    for (int i = 0; i < 4; i++)
+        bytes[11 + i] = (uint8_t)(sequence >> (24 - 8 * i));
+    base64_encode(to, bytes, sizeof(bytes));
+    for (int i = 0; i < RANDOM_ID_SIZE; i++)
+        to[i] = to[i] == '/' ? '_' : to[i] == '+' ? '-' : to[i];
+}
