@@ -101,7 +101,8 @@ struct sio_server *sio_server_new(struct net_loop *loop, struct random *random,
                                   const struct log *log, const struct sio_options *options,
                                   const struct sio_app *app);
 
-/* Frees everything; sessions must be closed before (eio_server_close()). */
+/* Frees everything; sessions must be closed before (eio_server_close()). Acknowledgements that are
+ * still waited for end with SIO_ACK_DISCONNECTED. */
 void sio_server_free(struct sio_server *server);
 
 /* The handler that connects an eio_server to this server. */
@@ -126,12 +127,14 @@ struct sio_namespace_options {
     void *data; /* the application's; children inherit it */
 };
 
-/* Declares a namespace (or parent of dynamic ones); asked in the order of declaration. NULL when
- * out of memory or when the name is taken. The strings must outlive the server. */
+/* Declares a namespace (or parent of dynamic ones); asked in the order of declaration. A missing
+ * leading '/' is put in front; "/" may be declared once, like the others. NULL when out of memory
+ * or when the name is taken. The origins must outlive the server, the name is copied. */
 struct sio_namespace *sio_namespace_add(struct sio_server *server,
                                         const struct sio_namespace_options *options);
 
-/* A named one or an existing child, or NULL. */
+/* A named one or an existing child, or NULL. With cleanup_empty_children a child is gone after the
+ * turn in which its last socket left: keep its name, not the pointer. */
 struct sio_namespace *sio_namespace_find(const struct sio_server *server, struct str name);
 struct str sio_namespace_name(const struct sio_namespace *nsp);
 void *sio_namespace_data(const struct sio_namespace *nsp);
@@ -169,6 +172,8 @@ struct str sio_socket_auth(const struct sio_socket *socket);
 /* socket.data: made on first use, an object. NULL when out of memory. */
 struct json_tree *sio_socket_data(struct sio_socket *socket);
 
+/* Ends middleware: queues the CONNECT answer and calls `connected`. If the connection is being
+ * closed meanwhile, the socket is dropped without a word. */
 void sio_socket_accept(struct sio_socket *socket);
 
 /* CONNECT_ERROR with {"message":…,"data":…}; `data` is JSON text or empty for none. */
@@ -179,17 +184,21 @@ enum sio_flags {
     SIO_LOCAL = 2,    /* this server's sockets only */
 };
 
+/* Also in middleware (clients keep early events until they are connected), and while
+ * `disconnecting` runs. */
 void sio_socket_emit(struct sio_socket *socket, struct sio_packet *packet, unsigned flags);
 
 /* Answers an event (once: the caller sees to that). */
 void sio_socket_ack(struct sio_socket *socket, double ack_id, const struct sio_args *args);
 
-/* DISCONNECT packet; `close` also ends the connection with all its sockets. */
+/* DISCONNECT packet; `disconnecting` and `disconnected` run inside the call. `close` does that for
+ * all sockets of the connection and ends it. Nothing happens in middleware. */
 void sio_socket_disconnect(struct sio_socket *socket, bool close);
 
 /* --- rooms -------------------------------------------------------------------------------- */
 
-/* False when out of memory. Joining twice and leaving what was not joined do nothing. */
+/* False when out of memory. Joining twice and leaving what was not joined do nothing. Middleware
+ * may join: broadcasts reach the socket once it is accepted. */
 bool sio_socket_join(struct sio_socket *socket, struct str room);
 void sio_socket_leave(struct sio_socket *socket, struct str room);
 
@@ -238,7 +247,8 @@ bool sio_socket_emit_ack(struct sio_socket *socket, const struct sio_args *event
                          uint32_t timeout_ms, unsigned flags,
                          const struct sio_ack_handler *handler, void *owner);
 
-/* One shared ack id for all sockets of the target; ends when all answered or at the time-out. */
+/* One shared ack id for all sockets of the target; ends when all answered or at the time-out
+ * (0 is 1 ms, as the reference). */
 bool sio_broadcast_ack(const struct sio_target *target, const struct sio_args *event_json,
                        uint32_t timeout_ms, unsigned flags,
                        const struct sio_ack_handler *handler, void *owner);
