@@ -78,7 +78,7 @@ static bool is_plain(struct str text)
 
 static void add_time(struct line *line)
 {
-    char text[40];
+    char text[80]; /* what the compiler proves to suffice for any tm */
     struct tm tm;
     uint64_t now = clock_wall_ms();
     time_t seconds = (time_t)(now / 1000);
