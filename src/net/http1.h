@@ -18,6 +18,7 @@
 #define SKUA_NET_HTTP1_H
 
 #include "net/conn.h"
+#include "net/http_header.h"
 
 enum http_method {
     HTTP_GET,
@@ -27,32 +28,27 @@ enum http_method {
     HTTP_OTHER,
 };
 
-struct http_header {
-    struct str name; /* spelled as it came, or as it shall go out */
-    struct str value;
-};
-
 struct http_request {
     enum http_method method;
     struct str method_name;
     struct str target; /* the raw request target */
     const struct http_header *headers;
     size_t header_count;
-    uint8_t minor;            /* HTTP/1.<minor> */
-    bool upgrade;             /* names a protocol in Upgrade, and Connection says so */
-    const char *address;      /* the peer's */
-    bool secure;              /* came over TLS */
-    uint64_t time_ms;         /* wall clock when the head was complete */
+    uint8_t minor;       /* HTTP/1.<minor> */
+    bool upgrade;        /* names a protocol in Upgrade, and Connection says so */
+    const char *address; /* the peer's */
+    bool secure;         /* came over TLS */
+    uint64_t time_ms;    /* wall clock when the head was complete */
 };
 
 struct http_exchange;
 struct http1;
 
 struct http_limits {
-    size_t header_bytes;           /* request line and headers; over it 431 */
-    uint32_t headers_timeout_ms;   /* first byte to end of head; then 408 */
-    uint32_t request_timeout_ms;   /* first byte to end of body */
-    uint32_t keep_alive_ms;        /* idle between requests */
+    size_t header_bytes;         /* request line and headers; over it 431 */
+    uint32_t headers_timeout_ms; /* first byte to end of head; then 408 */
+    uint32_t request_timeout_ms; /* first byte to end of body */
+    uint32_t keep_alive_ms;      /* idle between requests */
 };
 
 /* Node's: 16 KiB, 60 s, 300 s, 5 s. */
@@ -65,7 +61,7 @@ struct http_service {
     void *owner;
 };
 
-/* Serves a new connection. */
+/* Serves a new connection. What the pointers name must outlive all connections. */
 void http1_serve(struct net_conn *conn, const struct http_service *service,
                  const struct http_limits *limits, const struct log *log, bool secure);
 
@@ -100,16 +96,18 @@ struct http_response {
     size_t header_count;
     struct str body;
     struct frame *body_frame; /* instead of `body`: a FRAME_RAW frame, a reference is taken */
-    bool chunked; /* no Content-Length but one chunk: what the reference does for error answers */
+    bool
+        chunked; /* no Content-Length but one chunk: what the reference does for error answers */
     bool no_length; /* neither is added (the caller wrote Content-Length itself, or 204/304) */
-    bool close;   /* end the connection behind it */
+    bool close;     /* end the connection behind it */
 };
 
 /*
  * Answers and ends the exchange. Adds Date, Connection, Keep-Alive and Content-Length or
  * Transfer-Encoding behind the given headers, in Node's order. HEAD answers lose their body.
  */
-void http_exchange_respond(struct http_exchange *exchange, const struct http_response *response);
+void http_exchange_respond(struct http_exchange *exchange,
+                           const struct http_response *response);
 
 /* Writes the bytes as they are, then ends the connection: refused upgrades. */
 void http_exchange_respond_raw(struct http_exchange *exchange, struct str bytes);
@@ -123,7 +121,8 @@ void http_exchange_destroy(struct http_exchange *exchange);
 /*
  * Lets go of the connection for another protocol (net/ws): the exchange and its http1 end, the
  * conn is the caller's. Bytes that came behind the head are put into `rest` (malloced, may be
- * NULL). The request stays valid until this call returns: read what is needed before.
+ * NULL). The request stays valid until this call returns: read what is needed before. NULL when
+ * out of memory: the exchange and its connection are over.
  */
 struct net_conn *http_exchange_take_conn(struct http_exchange *exchange, uint8_t **rest,
                                          size_t *rest_size);

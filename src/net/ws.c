@@ -280,12 +280,18 @@ static struct net_ws *make(const struct net_ws_options *options,
     return ws;
 }
 
-static void attach(struct net_ws *ws, struct http_exchange *exchange, size_t backlog,
+/* False, and the ws freed, when the conn was lost for want of memory. */
+static bool attach(struct net_ws *ws, struct http_exchange *exchange, size_t backlog,
                    struct frame *answer)
 {
     struct ws_start *start = ws->start;
 
     ws->conn = http_exchange_take_conn(exchange, &start->bytes, &start->size);
+    if (!ws->conn) {
+        free(start);
+        free(ws);
+        return false;
+    }
     net_conn_set_backlog(ws->conn, backlog);
     net_conn_set_handler(ws->conn, &conn_handler, ws);
     net_conn_send(ws->conn, answer);
@@ -293,6 +299,7 @@ static void attach(struct net_ws *ws, struct http_exchange *exchange, size_t bac
         net_loop_later(net_conn_loop(ws->conn), &start->task);
     else
         drop_start(ws);
+    return true;
 }
 
 struct net_ws *net_ws_accept(struct http_exchange *exchange,
@@ -311,10 +318,10 @@ struct net_ws *net_ws_accept(struct http_exchange *exchange,
     }
     frame = make_frame(FRAME_RAW, buf_str(&answer));
     ws = frame ? make(options, handler, owner) : NULL;
-    if (ws)
-        attach(ws, exchange, options->backlog, frame);
-    else
+    if (!ws)
         http_exchange_destroy(exchange);
+    else if (!attach(ws, exchange, options->backlog, frame))
+        ws = NULL;
 done:
     if (frame)
         frame_unref(frame);
