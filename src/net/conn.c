@@ -380,7 +380,8 @@ static void read_input(struct net_conn *conn)
             return;
         }
         conn->handler->readable(conn->owner, net_loop_read_buffer(conn->loop), (size_t)size);
-        if (size < NET_LOOP_READ_SIZE || !reading(conn) || conn->queued > conn->backlog / 4)
+        if (conn->state != OPEN || size < NET_LOOP_READ_SIZE || !reading(conn) ||
+            conn->queued > conn->backlog / 4)
             return;
     }
 }
