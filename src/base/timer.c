@@ -9,7 +9,7 @@ enum {
 
 void timer_wheel_init(struct timer_wheel *wheel, uint64_t now_ms)
 {
-    *wheel = (struct timer_wheel){.now_ms = now_ms};
+    *wheel = (struct timer_wheel){.now_ms = now_ms, .clock_ms = now_ms};
     for (int level = 0; level < TIMER_LEVELS; level++) {
         for (int slot = 0; slot < TIMER_SLOTS; slot++)
             list_init(&wheel->slots[level][slot]);
@@ -41,6 +41,12 @@ static void place(struct timer_wheel *wheel, struct timer *timer)
     wheel->used[level][slot / 64] |= UINT64_C(1) << slot % 64;
 }
 
+void timer_wheel_set_clock(struct timer_wheel *wheel, uint64_t now_ms)
+{
+    if (now_ms > wheel->clock_ms)
+        wheel->clock_ms = now_ms;
+}
+
 void timer_start(struct timer_wheel *wheel, struct timer *timer, uint64_t delay_ms)
 {
     assert(timer->fire);
@@ -49,7 +55,7 @@ void timer_start(struct timer_wheel *wheel, struct timer *timer, uint64_t delay_
         delay_ms = 1; /* never in the advance that is running: that could go on for ever */
     if (delay_ms > TIMER_MAX_MS)
         delay_ms = TIMER_MAX_MS;
-    timer->due_ms = wheel->now_ms + delay_ms;
+    timer->due_ms = wheel->clock_ms + delay_ms;
     wheel->count++;
     place(wheel, timer);
 }
@@ -101,6 +107,7 @@ static void tick(struct timer_wheel *wheel)
 
 void timer_wheel_advance(struct timer_wheel *wheel, uint64_t now_ms)
 {
+    timer_wheel_set_clock(wheel, now_ms);
     while (wheel->now_ms < now_ms) {
         if (wheel->count == 0) {
             wheel->now_ms = now_ms;

@@ -29,7 +29,8 @@ struct timer {
 };
 
 struct timer_wheel {
-    uint64_t now_ms;
+    uint64_t now_ms;   /* everything due up to here has fired */
+    uint64_t clock_ms; /* what time it is: not before now_ms */
     uint32_t count;
     struct list slots[TIMER_LEVELS][TIMER_SLOTS];
     uint64_t used[TIMER_LEVELS][TIMER_SLOTS / 64]; /* a bit for each slot that may hold timers */
@@ -39,7 +40,11 @@ void timer_wheel_init(struct timer_wheel *wheel, uint64_t now_ms);
 
 void timer_init(struct timer *timer, void (*fire)(struct timer *timer));
 
-/* (Re)starts: fires once, `delay_ms` after the wheel's now. */
+/* Tells what time it is without firing anything. Without it, a timer started after a long wait
+ * and before the advance would count from the time when the wait began, and fire early. */
+void timer_wheel_set_clock(struct timer_wheel *wheel, uint64_t now_ms);
+
+/* (Re)starts: fires once, `delay_ms` after the wheel's clock. */
 void timer_start(struct timer_wheel *wheel, struct timer *timer, uint64_t delay_ms);
 void timer_stop(struct timer_wheel *wheel, struct timer *timer);
 bool timer_running(const struct timer *timer);

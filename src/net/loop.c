@@ -149,6 +149,7 @@ static bool turn(struct net_loop *loop)
         return false;
     loop->event_count = count < 0 ? 0 : count;
     loop->now_ms = clock_monotonic_ms();
+    timer_wheel_set_clock(&loop->timers, loop->now_ms);
 
     dispatch(loop);
     timer_wheel_advance(&loop->timers, loop->now_ms);

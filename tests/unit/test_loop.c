@@ -337,6 +337,53 @@ static void timers_fire_in_order_without_other_events(void **state)
     assert_string_equal(trace, "01");
 }
 
+static uint64_t started_ms, fired_ms;
+
+static void stop_and_tell_the_time(struct timer *timer)
+{
+    (void)timer;
+    fired_ms = net_loop_now(loop);
+    net_loop_stop(loop);
+}
+
+static void start_a_timer(struct net_io *io, uint32_t events)
+{
+    (void)events;
+    close_io(io);
+    started_ms = net_loop_now(loop);
+    timer_start(net_loop_timers(loop), &timers[1], 10);
+}
+
+/* The descriptor is ready when the wait ends, which is long after the wheel has last advanced. */
+static void make_ready(struct timer *timer)
+{
+    (void)timer;
+    open_io(&io_a, start_a_timer);
+}
+
+static int sleep_first(void *owner, int wait_ms)
+{
+    (void)wait_ms;
+    if ((*(int *)owner)++ == 1) {
+        usleep(30000);
+        return 0;
+    }
+    return wait_ms;
+}
+
+static void a_timer_started_after_a_long_wait_does_not_fire_early(void **state)
+{
+    int turn = 0;
+
+    (void)state;
+    timer_init(&timers[0], make_ready);
+    timer_init(&timers[1], stop_and_tell_the_time);
+    timer_start(net_loop_timers(loop), &timers[0], 1);
+    net_loop_set_prepare(loop, sleep_first, &turn);
+    run();
+    assert_true(fired_ms - started_ms >= 10);
+}
+
 /* Wakes in the first turn, stops in the second. */
 static int wake_then_stop(void *owner, int wait_ms)
 {
@@ -397,6 +444,7 @@ int main(void)
         TEST(pending_work_leaves_no_wait),
         TEST(the_wait_ends_in_time_for_the_next_timer),
         TEST(timers_fire_in_order_without_other_events),
+        TEST(a_timer_started_after_a_long_wait_does_not_fire_early),
         TEST(a_wake_from_before_the_wait_ends_the_wait_once),
         TEST(a_stop_from_before_the_run_is_kept),
         TEST(graves_left_at_the_end_are_buried),
