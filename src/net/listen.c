@@ -1,0 +1,499 @@
+#include "net/listen.h"
+
+#include "net/conn_private.h"
+#include "net/lws_guest.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libwebsockets.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum {
+    LISTENERS_MAX = 64,
+    QUEUE =
+        4096, /* connections the kernel keeps for us; lws asks for SOMAXCONN, musl's is 128 */
+    ACCEPTS_PER_EVENT = 64,
+    PAUSE_MS = 100,      /* after accept() failed, as it does without free descriptors */
+    LOG_EVERY_MS = 1000, /* the same complaint is not repeated sooner */
+};
+
+/* Connections may outlive the server: what they count in does not go before the last of them. */
+struct tally {
+    uint32_t connections;
+    bool server_gone;
+};
+
+struct listener {
+    struct net_io io;
+    struct timer resume; /* runs while accepting pauses */
+    struct net_server *server;
+    struct lws_vhost *vhost;
+    char *bound_to; /* lws keeps the pointer */
+    int index;
+    uint16_t port;
+};
+
+struct net_server {
+    struct net_server_options options;
+    struct lws_guest *guest;
+    struct tally *tally;
+    struct listener *listeners[LISTENERS_MAX];
+    int listener_count;
+    int bound;    /* the descriptor that lws has just bound, while listen() runs; else -1 */
+    int accepted; /* the descriptor that lws has just accepted, or -1 */
+    uint64_t refused;
+    uint64_t refusal_logged_ms, failure_logged_ms;
+};
+
+/* ---- accepting ---- */
+
+static bool may_log(struct net_server *server, uint64_t *last_ms)
+{
+    uint64_t now_ms = net_loop_now(server->options.loop);
+
+    if (*last_ms != 0 && now_ms - *last_ms < LOG_EVERY_MS)
+        return false;
+    *last_ms = now_ms;
+    return true;
+}
+
+/*
+ * Called by lws for each connection, right after accept(). Leaving an invalid descriptor behind
+ * and refusing the connection takes it out of lws before anything was allocated for it: lws closes
+ * what the arguments name.
+ */
+static int lws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                        size_t size)
+{
+    (void)in;
+    (void)size;
+    if (reason != LWS_CALLBACK_FILTER_NETWORK_CONNECTION)
+        return 0;
+
+    struct lws_filter_network_conn_args *arguments = user;
+    struct listener *listener = lws_vhost_user(lws_get_vhost(wsi));
+
+    listener->server->accepted = arguments->accept_fd;
+    arguments->accept_fd = LWS_SOCK_INVALID;
+    return 1;
+}
+
+/* The next waiting connection of the listener, or -1. */
+static int accept_one(struct listener *listener)
+{
+    struct net_server *server = listener->server;
+
+    server->accepted = -1;
+    lws_guest_service(server->guest, listener->io.fd, EPOLLIN);
+    return server->accepted;
+}
+
+static void connection_ended(void *owner)
+{
+    struct tally *tally = owner;
+
+    tally->connections--;
+    if (tally->connections == 0 && tally->server_gone)
+        free(tally);
+}
+
+static void refuse(struct net_server *server, int fd)
+{
+    close(fd);
+    server->refused++;
+    if (may_log(server, &server->refusal_logged_ms))
+        log_warn(server->options.log, "connection refused: the limit is reached",
+                 log_int("limit", server->options.connections),
+                 log_int("refused", (int64_t)server->refused), LOG_END);
+}
+
+static void take(struct listener *listener, int fd)
+{
+    struct net_server *server = listener->server;
+
+    if (server->tally->connections >= server->options.connections) {
+        refuse(server, fd);
+        return;
+    }
+
+    struct net_conn *conn = net_conn_new(server->options.loop, fd, server->options.backlog);
+
+    if (!conn) {
+        if (may_log(server, &server->failure_logged_ms))
+            log_error(server->options.log, "out of memory for a connection", LOG_END);
+        return;
+    }
+    server->tally->connections++;
+    net_conn_on_end(conn, connection_ended, server->tally);
+    server->options.accepted(server->options.owner, conn, listener->index);
+}
+
+static void resume(struct timer *timer)
+{
+    struct listener *listener = CONTAINER_OF(timer, struct listener, resume);
+
+    net_loop_modify(listener->server->options.loop, &listener->io, EPOLLIN);
+}
+
+/* Nothing was accepted: either the peer has given up already, or accept() fails and would go on
+ * failing, with the loop spinning around it. */
+static void look_at_failure(struct listener *listener)
+{
+    struct net_server *server = listener->server;
+    struct pollfd waiting = {.fd = listener->io.fd, .events = POLLIN};
+
+    if (poll(&waiting, 1, 0) <= 0)
+        return;
+    net_loop_modify(server->options.loop, &listener->io, 0);
+    timer_start(net_loop_timers(server->options.loop), &listener->resume, PAUSE_MS);
+    if (!may_log(server, &server->failure_logged_ms))
+        return;
+
+    /* lws does not tell why; the usual reason shows again here. */
+    int spare = fcntl(listener->io.fd, F_DUPFD_CLOEXEC, 0);
+    const char *reason = spare < 0 ? strerror(errno) : "accept failed";
+
+    if (spare >= 0)
+        close(spare);
+    log_error(server->options.log, "connections wait, they cannot be accepted",
+              log_text("reason", reason), log_int("connections", server->tally->connections),
+              LOG_END);
+}
+
+static void accept_ready(struct net_io *io, uint32_t events)
+{
+    struct listener *listener = CONTAINER_OF(io, struct listener, io);
+
+    (void)events;
+    for (int i = 0; i < ACCEPTS_PER_EVENT; i++) {
+        int fd = accept_one(listener);
+
+        if (fd < 0) {
+            if (i == 0)
+                look_at_failure(listener);
+            return;
+        }
+        take(listener, fd);
+        if (!listener->vhost)
+            return; /* the owner has stopped the server */
+    }
+}
+
+/* ---- listening ---- */
+
+struct address {
+    socklen_t size;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+        struct sockaddr_un local;
+    };
+};
+
+/* Writes why there is no listener; the result is net_server_listen()'s. */
+__attribute__((format(printf, 3, 4))) static int fail(char *error, size_t size,
+                                                      const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(error, size, format, arguments);
+    va_end(arguments);
+    return -1;
+}
+
+static int fail_errno(char *error, size_t size, const struct net_listen_spec *spec, int number)
+{
+    switch (number) {
+    case EADDRINUSE:
+        return fail(error, size, "address %s is in use", spec->text);
+    case EACCES:
+    case EPERM:
+        return fail(error, size, "permission denied to listen on %s", spec->text);
+    case EADDRNOTAVAIL:
+        return fail(error, size, "%s is not an address of this machine", spec->text);
+    case EAFNOSUPPORT:
+        return fail(error, size, "this machine does not do IPv6, which %s needs", spec->text);
+    default:
+        return fail(error, size, "cannot listen on %s: %s", spec->text, strerror(number));
+    }
+}
+
+static bool parse_address(const struct net_listen_spec *spec, struct address *address)
+{
+    *address = (struct address){0};
+    if (spec->unix_path) {
+        if (strlen(spec->unix_path) >= sizeof(address->local.sun_path))
+            return false;
+        address->local.sun_family = AF_UNIX;
+        strcpy(address->local.sun_path, spec->unix_path);
+        address->size = sizeof(address->local);
+    } else if (inet_pton(AF_INET, spec->host, &address->v4.sin_addr) == 1) {
+        address->v4.sin_family = AF_INET;
+        address->v4.sin_port = htons(spec->port);
+        address->size = sizeof(address->v4);
+    } else if (inet_pton(AF_INET6, spec->host, &address->v6.sin6_addr) == 1) {
+        address->v6.sin6_family = AF_INET6;
+        address->v6.sin6_port = htons(spec->port);
+        address->size = sizeof(address->v6);
+    }
+    return address->size > 0;
+}
+
+/* "::" takes IPv4 too, as Node's listeners do. */
+static bool takes_both(const struct address *address)
+{
+    return address->any.sa_family == AF_INET6 &&
+           IN6_IS_ADDR_UNSPECIFIED(&address->v6.sin6_addr);
+}
+
+/* Binds a socket of our own, for the reason if it cannot be done: lws only logs it, and it would
+ * share a listener of ours with the same address. Returns an errno. */
+static int try_to_bind(const struct address *address)
+{
+    int on = 1;
+    int only_v6 = !takes_both(address);
+    int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return errno;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (address->any.sa_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only_v6, sizeof(only_v6));
+
+    int failure = bind(fd, &address->any, address->size) < 0 ? errno : 0;
+
+    close(fd);
+    return failure;
+}
+
+/* Removes a socket file that nobody serves. Returns an errno. */
+static int clear_unix_path(const struct address *address)
+{
+    struct stat file;
+
+    if (lstat(address->local.sun_path, &file) < 0)
+        return errno == ENOENT ? 0 : errno;
+    if (!S_ISSOCK(file.st_mode))
+        return EEXIST;
+
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return errno;
+
+    int refused = connect(fd, &address->any, address->size) < 0 && errno == ECONNREFUSED;
+
+    close(fd);
+    if (!refused)
+        return EADDRINUSE;
+    return unlink(address->local.sun_path) < 0 ? errno : 0;
+}
+
+static void listening(void *owner, struct lws *wsi, int fd)
+{
+    struct net_server *server = owner;
+
+    (void)wsi;
+    server->bound = fd;
+}
+
+static uint64_t options_of_lws(const struct address *address)
+{
+    uint64_t options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND;
+
+    if (address->any.sa_family == AF_UNIX)
+        options |= LWS_SERVER_OPTION_UNIX_SOCK;
+    if (takes_both(address))
+        options |= LWS_SERVER_OPTION_IPV6_V6ONLY_MODIFY;
+    return options;
+}
+
+/* Has lws open the listener's socket; our further wishes follow it. */
+static bool open_socket(struct listener *listener, const struct net_listen_spec *spec,
+                        const struct address *address)
+{
+    static const struct lws_protocols protocols[] = {
+        {.name = "skua", .callback = lws_callback},
+        LWS_PROTOCOL_LIST_TERM,
+    };
+    struct net_server *server = listener->server;
+    struct lws_context_creation_info info = {
+        .port = spec->port,
+        .iface = listener->bound_to,
+        .protocols = protocols,
+        .options = options_of_lws(address),
+        .user = listener,
+        .vhost_name = spec->text,
+    };
+
+    server->bound = -1;
+    listener->vhost = lws_create_vhost(lws_guest_context(server->guest), &info);
+    if (!listener->vhost)
+        return false;
+
+    int fd = server->bound;
+
+    /* lws leaves unix sockets blocking. */
+    if (fd < 0 || listen(fd, QUEUE) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+        return false;
+    listener->io = (struct net_io){.fd = fd, .events = EPOLLIN, .ready = accept_ready};
+    return net_loop_add(server->options.loop, &listener->io);
+}
+
+static uint16_t bound_port(int fd)
+{
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+    socklen_t size = sizeof(address);
+
+    if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+        return 0;
+    if (address.ss_family == AF_INET)
+        return ntohs(((struct sockaddr_in *)&address)->sin_port);
+    if (address.ss_family == AF_INET6)
+        return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
+    return 0;
+}
+
+static int add_listener(struct net_server *server, const struct net_listen_spec *spec,
+                        const struct address *address)
+{
+    const char *name = spec->unix_path ? spec->unix_path : spec->host;
+    struct listener *listener = calloc(1, sizeof(*listener));
+
+    if (!listener)
+        return -1;
+    listener->server = server;
+    listener->index = server->listener_count;
+    listener->bound_to = str_dup(str_from(name));
+    timer_init(&listener->resume, resume);
+    if (!listener->bound_to || !open_socket(listener, spec, address))
+        goto fail;
+    listener->port = bound_port(listener->io.fd);
+    server->listeners[server->listener_count] = listener;
+    return server->listener_count++;
+
+fail:
+    if (listener->vhost) {
+        lws_vhost_destroy(listener->vhost);
+        lws_guest_settle(server->guest);
+    }
+    free(listener->bound_to);
+    free(listener);
+    return -1;
+}
+
+int net_server_listen(struct net_server *server, const struct net_listen_spec *spec,
+                      char *error, size_t error_size)
+{
+    struct address address;
+    int failure = 0;
+
+    if (server->listener_count == LISTENERS_MAX)
+        return fail(error, error_size, "cannot listen on %s: too many listeners", spec->text);
+    if (!parse_address(spec, &address))
+        return fail(error, error_size, "cannot listen on %s: %s", spec->text,
+                    spec->unix_path ? "the path is too long" : "the address is not numeric");
+    if (spec->unix_path)
+        failure = clear_unix_path(&address);
+    if (failure == EEXIST)
+        return fail(error, error_size, "cannot listen on %s: the file is not a socket",
+                    spec->text);
+    if (failure == 0)
+        failure = try_to_bind(&address);
+    if (failure != 0)
+        return fail_errno(error, error_size, spec, failure);
+
+    int index = add_listener(server, spec, &address);
+
+    if (index < 0)
+        return fail(error, error_size, "cannot listen on %s: libwebsockets refused",
+                    spec->text);
+    return index;
+}
+
+/* ---- interface ---- */
+
+struct net_server *net_server_new(const struct net_server_options *options)
+{
+    struct net_server *server = calloc(1, sizeof(*server));
+
+    if (!server)
+        return NULL;
+    server->options = *options;
+    server->accepted = -1;
+    server->tally = calloc(1, sizeof(*server->tally));
+    if (!server->tally)
+        goto fail;
+    server->guest = lws_guest_new(&(struct lws_guest_options){
+        .loop = options->loop,
+        .log = options->log,
+        .listening = listening,
+        .owner = server,
+    });
+    if (!server->guest)
+        goto fail;
+    return server;
+
+fail:
+    free(server->tally);
+    free(server);
+    return NULL;
+}
+
+uint16_t net_server_port(const struct net_server *server, int index)
+{
+    return server->listeners[index]->port;
+}
+
+void net_server_stop(struct net_server *server)
+{
+    for (int i = 0; i < server->listener_count; i++) {
+        struct listener *listener = server->listeners[i];
+
+        if (!listener->vhost)
+            continue;
+        timer_stop(net_loop_timers(server->options.loop), &listener->resume);
+        net_loop_remove(server->options.loop, &listener->io);
+        lws_vhost_destroy(listener->vhost); /* removes a unix socket's file too */
+        listener->vhost = NULL;
+    }
+    lws_guest_settle(server->guest);
+}
+
+void net_server_free(struct net_server *server)
+{
+    if (!server)
+        return;
+    net_server_stop(server);
+    lws_guest_free(server->guest);
+    for (int i = 0; i < server->listener_count; i++) {
+        free(server->listeners[i]->bound_to);
+        free(server->listeners[i]);
+    }
+    server->tally->server_gone = true;
+    if (server->tally->connections == 0)
+        free(server->tally);
+    free(server);
+}
+
+uint32_t net_server_connections(const struct net_server *server)
+{
+    return server->tally->connections;
+}
+
+uint64_t net_server_refused(const struct net_server *server)
+{
+    return server->refused;
+}
