@@ -106,7 +106,11 @@ static bool is_placeholder(const struct json_doc *doc, uint32_t object)
     return flag != JSON_NONE && json_type(doc, flag) == JSON_TRUE;
 }
 
-/* Depth is bounded by JSON_DEPTH_MAX, which json_check() has enforced. */
+/*
+ * Depth is bounded by JSON_DEPTH_MAX, which json_check() has enforced. A bad placeholder under a
+ * key that comes again counts too, though JSON.parse drops it: to look for each member's double
+ * would take quadratic time.
+ */
 static bool values_valid(const struct json_doc *doc, uint32_t value, uint32_t count)
 {
     enum json_type type = json_type(doc, value);

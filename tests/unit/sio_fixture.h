@@ -295,4 +295,6 @@ static inline struct sio_socket *socket_of(struct fixture *f, struct sio_handle 
     return socket;
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
 #endif

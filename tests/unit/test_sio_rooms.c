@@ -451,8 +451,6 @@ static void what_waits_ends_with_the_server(void **state)
     expect_story(f, "end disconnected\n");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
