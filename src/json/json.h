@@ -36,7 +36,8 @@ bool json_check(struct str text);
  * trimmed) in order. Returns false on bad grammar or when `element` returned false; elements seen
  * before the fault have been reported by then.
  */
-bool json_split(struct str text, bool (*element)(void *context, struct str value), void *context);
+bool json_split(struct str text, bool (*element)(void *context, struct str value),
+                void *context);
 
 /* --- documents: random access ------------------------------------------------------------- */
 

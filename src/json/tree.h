@@ -30,7 +30,8 @@ struct json_tree *json_tree_member(const struct json_tree *node, struct str key)
 struct json_tree *json_tree_element(const struct json_tree *node, size_t index);
 
 /* The i-th member in order, its key in `*key`; NULL past the end. */
-struct json_tree *json_tree_member_at(const struct json_tree *node, size_t index, struct str *key);
+struct json_tree *json_tree_member_at(const struct json_tree *node, size_t index,
+                                      struct str *key);
 
 /* Puts `value` (ownership passes, also on failure) under a key of an object, or at an index of an
  * array (index == count appends). NULL as value removes the member (arrays: the last element
