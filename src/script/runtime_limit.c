@@ -1,0 +1,71 @@
+#include "script/runtime.h"
+
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Shrinking never fails, as Lua demands, whatever the limit says. */
+void *script_allocate(void *owner, void *block, size_t old_size, size_t new_size)
+{
+    struct script *script = owner;
+    void *moved;
+
+    if (!block)
+        old_size = 0; /* then it is the kind of object that Lua makes */
+    if (new_size == 0) {
+        free(block);
+        script->memory -= old_size;
+        return NULL;
+    }
+    if (new_size > old_size && (script->memory > script->memory_limit ||
+                                new_size - old_size > script->memory_limit - script->memory))
+        return NULL;
+    moved = realloc(block, new_size);
+    if (moved)
+        script->memory += new_size - old_size;
+    else if (new_size <= old_size)
+        return block;
+    return moved;
+}
+
+static void describe_stop(lua_State *L, struct script *script, lua_Debug *where)
+{
+    char place[SCRIPT_STOP_TEXT_MAX / 2] = "";
+
+    if (lua_getinfo(L, "Sl", where) && where->currentline > 0)
+        snprintf(place, sizeof(place), "%s:%d: ", where->short_src, where->currentline);
+    snprintf(script->stop_text, sizeof(script->stop_text),
+             "%sstopped: computed for more than %u ms (limits.handler_time)", place,
+             (unsigned)script->config->limits.handler_time_ms);
+}
+
+/*
+ * CPU time is read at the first hook, not when a run is resumed: that costs a system call, and
+ * most runs end before their first hook. A run that is over its time gets the error at each
+ * following instruction, so pcall only moves the place where it is thrown.
+ */
+static void look_at_clock(lua_State *L, lua_Debug *where)
+{
+    struct script *script = script_of(L);
+
+    if (!script->stopping) {
+        uint64_t now_us = clock_thread_cpu_us();
+
+        if (script->started_us == 0)
+            script->started_us = now_us;
+        if (!script->config || now_us - script->started_us <
+                                   script->config->limits.handler_time_ms * UINT64_C(1000))
+            return;
+        script->stopping = true;
+        describe_stop(L, script, where);
+    }
+    lua_sethook(L, look_at_clock, LUA_MASKCOUNT, 1);
+    lua_pushstring(L, script->stop_text);
+    lua_error(L);
+}
+
+void script_limit_time(lua_State *L)
+{
+    lua_sethook(L, look_at_clock, LUA_MASKCOUNT, SCRIPT_HOOK_COUNT);
+}
