@@ -17,11 +17,14 @@
 enum {
     QUEUE_INLINE = 4, /* frames queued without an allocation */
     READS_PER_EVENT = 5,
-    FLUSH_BYTES =
-        1024 * 1024,     /* given to the kernel a turn, so that one peer cannot hold others */
-    WRITE_VECTORS = 256, /* frames a system call */
-    COPY_BYTES = 16 * 1024,  /* small frames are put together before they are sent … */
-    COPY_FRAME_MAX = 1024,   /* … up to this size; larger ones cost less as vectors */
+    FLUSH_BYTES = 1024 * 1024, /* to the kernel a turn: one peer must not hold up the others */
+    WRITE_VECTORS = 256,       /* frames a system call */
+
+    /* Small frames are put together before they are sent: as cheap as vectors for a few of them,
+     * 33 instead of 58 ns a frame for a hundred. Larger ones cost less as vectors. */
+    COPY_BYTES = 16 * 1024,
+    COPY_FRAME_MAX = 1024,
+
     FINISH_STALL_MS = 30000, /* a peer that takes nothing for so long loses the last bytes */
 };
 
@@ -374,7 +377,7 @@ static void read_input(struct net_conn *conn)
             return;
         }
         if (size == 0) {
-            /* A peer that only ended its side still gets what was answered in this turn. */
+            /* The peer may have ended its side only: it still gets what is answered already. */
             write_queue(conn, FLUSH_BYTES);
             end(conn, NET_END_CLOSED);
             return;

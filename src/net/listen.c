@@ -234,10 +234,12 @@ static bool parse_address(const struct net_listen_spec *spec, struct address *ad
 {
     *address = (struct address){0};
     if (spec->unix_path) {
-        if (strlen(spec->unix_path) >= sizeof(address->local.sun_path))
+        size_t size = strlen(spec->unix_path);
+
+        if (size >= sizeof(address->local.sun_path))
             return false;
         address->local.sun_family = AF_UNIX;
-        strcpy(address->local.sun_path, spec->unix_path);
+        memcpy(address->local.sun_path, spec->unix_path, size);
         address->size = sizeof(address->local);
     } else if (inet_pton(AF_INET, spec->host, &address->v4.sin_addr) == 1) {
         address->v4.sin_family = AF_INET;

@@ -18,10 +18,11 @@
 struct net_server;
 
 struct net_listen_spec {
-    const char *text;      /* as configured, for messages */
-    const char *host;      /* numeric address without brackets; NULL for a unix socket */
-    uint16_t port;         /* 0: the kernel chooses, net_server_port() tells */
-    const char *unix_path; /* NULL for TCP; an existing socket file that nobody serves is replaced */
+    const char *text; /* as configured, for messages */
+    const char *host; /* numeric address without brackets; NULL for a unix socket */
+    uint16_t port;    /* 0: the kernel chooses, net_server_port() tells */
+    const char
+        *unix_path; /* NULL for TCP; an existing socket file that nobody serves is replaced */
 };
 
 struct net_server_options {
@@ -38,14 +39,16 @@ struct net_server_options {
 struct net_server *net_server_new(const struct net_server_options *options);
 
 /* The listener's index, or -1 with a sentence in `error`. */
-int net_server_listen(struct net_server *server, const struct net_listen_spec *spec, char *error,
-                      size_t error_size);
+int net_server_listen(struct net_server *server, const struct net_listen_spec *spec,
+                      char *error, size_t error_size);
 
 /* The port that listener `index` really has; 0 for unix sockets. */
 uint16_t net_server_port(const struct net_server *server, int index);
 
 /* Closes the listeners; accepted connections live on. */
 void net_server_stop(struct net_server *server);
+
+/* Stops too. Not from inside `accepted`. */
 void net_server_free(struct net_server *server);
 
 /* Accepted connections now alive, and those refused because of the limit. */
