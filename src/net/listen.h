@@ -21,8 +21,9 @@ struct net_listen_spec {
     const char *text; /* as configured, for messages */
     const char *host; /* numeric address without brackets; NULL for a unix socket */
     uint16_t port;    /* 0: the kernel chooses, net_server_port() tells */
-    const char
-        *unix_path; /* NULL for TCP; an existing socket file that nobody serves is replaced */
+
+    /* NULL for TCP. An existing socket file that nobody serves is replaced. */
+    const char *unix_path;
 };
 
 struct net_server_options {
