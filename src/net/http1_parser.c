@@ -190,6 +190,17 @@ void http1_parser_free(struct http1_parser *parser)
     free(parser);
 }
 
+/* http-parser does not look at the first byte of a value. */
+static bool value_valid(struct str value)
+{
+    for (size_t i = 0; i < value.size; i++) {
+        uint8_t byte = (uint8_t)value.at[i];
+        if ((byte < ' ' && byte != '\t') || byte == 0x7f)
+            return false;
+    }
+    return true;
+}
+
 static bool length_valid(struct str value, uint64_t *length)
 {
     *length = 0;
@@ -202,13 +213,15 @@ static bool length_valid(struct str value, uint64_t *length)
 }
 
 /* What decides where the request ends and whom it is for must be there once and be plain. */
-static bool check_framing(struct http1_head *head)
+static bool check_headers(struct http1_head *head)
 {
     int lengths = 0, codings = 0, hosts = 0;
 
     for (size_t i = 0; i < head->header_count; i++) {
         const struct http_header *header = &head->headers[i];
 
+        if (!value_valid(header->value))
+            return false;
         if (str_equal_nocase(header->name, STR("Host"))) {
             hosts++;
         } else if (str_equal_nocase(header->name, STR("Content-Length"))) {
@@ -257,7 +270,7 @@ static bool build_head(struct http1_parser *parser)
     parser->place_capacity = 0;
     parser->begun = false;
     parser->head_done = true;
-    return machine->http_major == 1 && machine->http_minor <= 1 && check_framing(head);
+    return machine->http_major == 1 && machine->http_minor <= 1 && check_headers(head);
 }
 
 /* Every line ends with CR LF and none is folded. */
