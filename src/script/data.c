@@ -169,6 +169,17 @@ bool data_step(lua_State *L, int index, lua_Integer *position)
     return true;
 }
 
+bool data_was_removed(lua_State *L, int index, int key, lua_Integer position)
+{
+    struct json_tree *node = check(L, index);
+    struct str name;
+
+    if (position == 0 || !node || json_tree_type(node) != JSON_OBJECT)
+        return false;
+    return !json_tree_member_at(node, (size_t)position - 1, &name) ||
+           !str_equal(name, string_at(L, key));
+}
+
 lua_Integer data_find(lua_State *L, int index, int key)
 {
     struct json_tree *node = check(L, index);

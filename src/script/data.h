@@ -21,6 +21,10 @@ struct json_tree *data_node(lua_State *L, int index);
 bool data_step(lua_State *L, int index, lua_Integer *position);
 lua_Integer data_length(lua_State *L, int index);
 
+/* Whether the member that data_step() returned last, under the key at `key`, is no longer there: the
+ * tree has closed the gap. */
+bool data_was_removed(lua_State *L, int index, int key, lua_Integer position);
+
 /* The position of the key at `key`, counted from 1 as data_step() does; 0: there is none. */
 lua_Integer data_find(lua_State *L, int index, int key);
 

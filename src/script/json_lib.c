@@ -77,11 +77,7 @@ static int json_decode(lua_State *L)
         return refuse(L, "the text is not UTF-8");
     if (!json_check(text))
         return refuse(L, "the text is not JSON");
-    text = scan_value(text);
-    if (scan_is_container(text))
-        lazy_push_root(L, text, 0);
-    else
-        value_push_scalar(L, text);
+    value_push_json(L, text);
     return 1;
 }
 

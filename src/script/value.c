@@ -146,20 +146,17 @@ void value_push_scalar(lua_State *L, struct str raw)
 
 /* --- arguments ---------------------------------------------------------------------------- */
 
-/* One argument; `attachments` is the index of their table, or 0. */
+/* `attachments` is the index of their table, or 0. */
 static void push_value(lua_State *L, struct str raw, int attachments)
 {
     int64_t number;
 
-    if (raw.at[0] == 'n') {
-        lua_pushnil(L);
-    } else if (!scan_is_container(raw)) {
+    if (!scan_is_container(raw))
         value_push_scalar(L, raw);
-    } else if (attachments && lazy_is_placeholder(L, raw, &number)) {
+    else if (attachments && lazy_is_placeholder(L, raw, &number))
         lua_rawgeti(L, attachments, number + 1);
-    } else {
+    else
         lazy_push_root(L, raw, attachments);
-    }
 }
 
 void value_push_json(lua_State *L, struct str text)
@@ -198,7 +195,10 @@ int value_push_args(lua_State *L, const struct sio_args *args)
     for (; scan_next(&scan, &key, &value); count++) {
         if (count % STACK_STEP == 0)
             luaL_checkstack(L, STACK_STEP + LUA_MINSTACK, "too many arguments");
-        push_value(L, value, attachments);
+        if (value.at[0] == 'n')
+            lua_pushnil(L);
+        else
+            push_value(L, value, attachments);
     }
     if (attachments)
         lua_remove(L, attachments);

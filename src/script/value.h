@@ -38,7 +38,8 @@ void value_open(lua_State *L);
 /* Pushes the elements of args.json, returns how many. Nothing of `args` is needed afterwards. */
 int value_push_args(lua_State *L, const struct sio_args *args);
 
-/* Pushes one value from checked JSON text (copied if it is an object or array); null is nil. */
+/* Pushes one value from checked JSON text (copied if it is an object or array); null is json.null,
+ * empty text is nil. */
 void value_push_json(lua_State *L, struct str text);
 
 /*

@@ -24,22 +24,23 @@ lua_Integer value_length(lua_State *L, int index)
 /* The position is kept beside the key, so a loop may remove the element it is at. */
 static int pairs_step(lua_State *L)
 {
-    lua_Integer position = lua_tointeger(L, lua_upvalueindex(2));
+    lua_Integer position = lua_tointeger(L, lua_upvalueindex(1));
 
-    lua_pushvalue(L, lua_upvalueindex(1));
-    if (!value_step(L, lua_gettop(L), &position))
+    lua_settop(L, 2);
+    if (value_kind(L, 1) == VALUE_DATA && data_was_removed(L, 1, 2, position))
+        position--;
+    if (!value_step(L, 1, &position))
         return 0;
     lua_pushinteger(L, position);
-    lua_replace(L, lua_upvalueindex(2));
+    lua_replace(L, lua_upvalueindex(1));
     return 2;
 }
 
 int value_pairs(lua_State *L)
 {
     lua_settop(L, 1);
-    lua_pushvalue(L, 1);
     lua_pushinteger(L, 0);
-    lua_pushcclosure(L, pairs_step, 2);
+    lua_pushcclosure(L, pairs_step, 1);
     lua_insert(L, 1);
     return 2;
 }

@@ -108,11 +108,17 @@ static void write_members(struct write *write, int index, const struct path *pat
 
     buf_add_byte(json, '{');
     for (size_t i = 0; i < count; i++) {
-        struct sorted_key key = key_at(write, start + i * sizeof(key));
+        const size_t offset = start + i * sizeof(struct sorted_key);
+        struct sorted_key key = key_at(write, offset);
 
         step.key = text_of(&key);
-        if (i > 0)
+        if (i > 0) {
+            struct sorted_key before = key_at(write, offset - sizeof(key));
+            if (compare_keys(&key, &before) == 0)
+                write_refuse(write, &step,
+                             "the key is there twice, as a number and as a string");
             buf_add_byte(json, ',');
+        }
         write_text(write, step.key, &step);
         buf_add_byte(json, ':');
         if (key.at) {
