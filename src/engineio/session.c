@@ -293,7 +293,7 @@ void eio_log_backlog(const struct eio_session *session, uint64_t queued)
  */
 void eio_session_await_close(struct eio_session *session)
 {
-    uint64_t now = net_loop_now(session->server->loop);
+    uint64_t now = wheel_of(session)->clock_ms;
     uint64_t silent_until = session->timer.due_ms;
 
     assert(session->state == EIO_CLOSING && session->queue.count == 0);
