@@ -51,7 +51,7 @@ enum json_type {
     JSON_OBJECT,
 };
 
-struct json_token; /* jsmn's token with the index of the next sibling */
+struct json_token; /* jsmn's token, and in containers the index of what is behind them */
 
 struct json_doc {
     struct str text;
@@ -59,8 +59,8 @@ struct json_doc {
     uint32_t count;
 };
 
-/* Tokenises text that json_check() has passed. False only when out of memory or when there are
- * more than UINT32_MAX / 2 tokens. */
+/* Tokenises text that json_check() has passed. False only when out of memory or when the text has
+ * more than INT_MAX bytes. */
 bool json_doc_init(struct json_doc *doc, struct str text);
 void json_doc_free(struct json_doc *doc);
 
