@@ -26,12 +26,13 @@ enum cors_mode {
 struct cors_policy {
     enum cors_mode mode;
     bool credentials;
-    bool enforce;                /* handshakes from other origins are refused */
-    const struct str *origins;   /* CORS_LIST: exact, or with '*' for any run of characters other than '/';
+    bool enforce; /* handshakes from other origins are refused */
+    const struct str
+        *origins; /* CORS_LIST: exact, or with '*' for any run of characters other than '/';
                                     CORS_FIXED: the one */
     size_t origin_count;
-    struct str methods;          /* as sent; "GET,HEAD,PUT,PATCH,POST,DELETE" */
-    struct str allowed_headers;  /* joined by ','; empty: the requested ones are echoed */
+    struct str methods;         /* as sent; "GET,HEAD,PUT,PATCH,POST,DELETE" */
+    struct str allowed_headers; /* joined by ','; empty: the requested ones are echoed */
     struct str exposed_headers;
     bool has_max_age;
     uint32_t max_age_s;

@@ -43,7 +43,7 @@ struct eio_options {
     uint32_t ping_timeout_ms;
     uint32_t upgrade_timeout_ms;
     size_t max_payload; /* a POST body or a WebSocket message */
-    size_t backlog;     /* bytes queued for one session; over it the session is closed and logged */
+    size_t backlog; /* bytes queued for one session; over it the session is closed and logged */
     struct cors_policy cors;
 };
 
@@ -56,7 +56,7 @@ struct eio_handshake {
     uint8_t protocol;  /* 4 */
     struct str target;
     struct str address;
-    struct str origin; /* empty when absent */
+    struct str origin;                 /* empty when absent */
     const struct http_header *headers; /* names in lower case, as Node shows them */
     size_t header_count;
     /* one allocation with the bytes behind it */
@@ -77,7 +77,8 @@ struct eio_handler {
 
     /* A message from the client: text (without its type digit) or binary. The bytes may be
      * changed in place and are gone when the call returns. */
-    void (*message)(struct eio_session *session, enum frame_kind kind, uint8_t *bytes, size_t size);
+    void (*message)(struct eio_session *session, enum frame_kind kind, uint8_t *bytes,
+                    size_t size);
 
     /* The last call for this session. Not made for sessions that `open` refused. */
     void (*closed)(struct eio_session *session, enum eio_close_reason reason);
