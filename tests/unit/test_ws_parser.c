@@ -119,14 +119,19 @@ static void add_text(struct buf *stream, uint8_t first, const char *text)
     add_frame(stream, first, text, strlen(text));
 }
 
+static void said(struct recorder *recorder, const char *expected)
+{
+    buf_add_byte(&recorder->events, '\0');
+    assert_string_equal(recorder->events.at, expected);
+}
+
 static void says(const struct buf *stream, const char *expected)
 {
     struct recorder recorder;
 
     begin(&recorder);
     feed(&recorder, stream->at, stream->size);
-    buf_add_byte(&recorder.events, '\0');
-    assert_string_equal(recorder.events.at, expected);
+    said(&recorder, expected);
     end(&recorder);
 }
 
@@ -298,7 +303,7 @@ static void nothing_follows_a_fault(void **state)
     begin(&recorder);
     assert_false(feed(&recorder, "\x81\x01", 2));
     assert_false(feed(&recorder, "\x82\x81\0\0\0\0x", 7));
-    assert_string_equal(recorder.events.at, "F1002:unmasked frame ");
+    said(&recorder, "F1002:unmasked frame ");
     end(&recorder);
 }
 
@@ -312,7 +317,7 @@ static void stops_when_told_inside_a_message(void **state)
     recorder.stop_at_message = true;
     feed(&recorder, two, 14);
     feed(&recorder, two, 14);
-    assert_string_equal(recorder.events.at, "B1:a ");
+    said(&recorder, "B1:a ");
     end(&recorder);
 }
 
