@@ -27,9 +27,8 @@ struct cors_policy {
     enum cors_mode mode;
     bool credentials;
     bool enforce; /* handshakes from other origins are refused */
-    const struct str
-        *origins; /* CORS_LIST: exact, or with '*' for any run of characters other than '/';
-                                    CORS_FIXED: the one */
+    /* CORS_FIXED: the one. CORS_LIST: exact, or with '*' for any run of characters but '/'. */
+    const struct str *origins;
     size_t origin_count;
     struct str methods;         /* as sent; "GET,HEAD,PUT,PATCH,POST,DELETE" */
     struct str allowed_headers; /* joined by ','; empty: the requested ones are echoed */

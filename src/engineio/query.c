@@ -28,6 +28,17 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* The byte that "%XX" at the text's start stands for, or -1 when that is not there. */
+static int percent_byte(struct str text)
+{
+    if (text.size < 3 || text.at[0] != '%')
+        return -1;
+
+    int high = hex_digit(text.at[1]);
+    int low = hex_digit(text.at[2]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
 /* Appends the decoded component to params->text. */
 static bool decode(struct params *params, struct str raw)
 {
@@ -36,12 +47,11 @@ static bool decode(struct params *params, struct str raw)
     buf_reset(scratch);
     for (size_t i = 0; i < raw.size; i++) {
         unsigned char c = (unsigned char)raw.at[i];
+        int byte = percent_byte(str_from_index(raw, i));
         char wide[4];
 
-        if (c == '%' && raw.size - i > 2 && hex_digit(raw.at[i + 1]) >= 0 &&
-            hex_digit(raw.at[i + 2]) >= 0) {
-            buf_add_byte(scratch,
-                         (char)(hex_digit(raw.at[i + 1]) << 4 | hex_digit(raw.at[i + 2])));
+        if (byte >= 0) {
+            buf_add_byte(scratch, (char)byte);
             i += 2;
         } else if (c == '+') {
             buf_add_byte(scratch, ' ');
