@@ -128,7 +128,7 @@ $(B)/skua-asan: $(objects) $(OBJ)/lists $(archives)
 	@echo 'ld $@'
 	@$(CC) $(CFLAGS) -o $@ $(objects) $(archives) -lm -lpthread
 
-$(B)/tests/unit/%: tests/unit/%.c $(OBJ)/libskua.a $(OBJ)/flags $(archives)
+$(B)/tests/%: tests/%.c $(OBJ)/libskua.a $(OBJ)/flags $(archives)
 	@mkdir -p $(@D)
 	@rm -f $@
 	@$(COMPILE) -MF $@.d -MT $@ -Itests/unit -o $@ $< $(OBJ)/libskua.a $(archives) -lcmocka -lm -lpthread

@@ -111,7 +111,9 @@ static bool add_origin(struct writer *to, const struct cors_policy *policy, stru
 static bool add_common(struct writer *to, const struct cors_policy *policy,
                        const struct http_request *request)
 {
-    if (!add_origin(to, policy, http_request_header(request, "origin")))
+    struct str origin = http_request_header(request, "origin");
+
+    if (!add_origin(to, policy, str_of(origin.at, origin.size)))
         return false;
     if (policy->credentials)
         add(to, STR("Access-Control-Allow-Credentials"), STR("true"));
