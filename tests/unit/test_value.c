@@ -52,6 +52,45 @@ static void a_hostile_number_of_arguments_is_an_error(void **state)
     free(json);
 }
 
+static void a_missing_payload_has_no_arguments(void **state)
+{
+    struct fixture *fixture = *state;
+    lua_State *L = fixture->L;
+    struct sio_args args = {.json = STR("")};
+
+    assert_int_equal(value_push_args(L, &args), 0);
+    value_push_json(L, STR(""));
+    assert_true(lua_isnil(L, -1));
+    value_push_json(L, STR(" null "));
+    assert_true(lua_islightuserdata(L, -1));
+}
+
+/* Under AddressSanitizer: nothing points into the text of the event, or into freed values. */
+static void values_outlive_the_event_and_what_they_were_taken_from(void **state)
+{
+    struct fixture *fixture = *state;
+    lua_State *L = fixture->L;
+    struct str bytes;
+    char *json = strdup("[{\"a\":{\"b\":[\"x\"]}},{\"_placeholder\":true,\"num\":0}]");
+    char *data = strdup("bytes");
+    struct str attachment = {data, 5};
+    struct sio_args args = {str_from(json), &attachment, 1};
+
+    assert_int_equal(value_push_args(L, &args), 2);
+    free(json);
+    free(data);
+    assert_true(value_is_binary(L, -1, &bytes) && str_equal(bytes, STR("bytes")));
+    assert_false(value_is_binary(L, -2, &bytes));
+    lua_pop(L, 1);
+    lua_getfield(L, -1, "a");
+    lua_getfield(L, -1, "b");
+    lua_replace(L, 1);
+    lua_settop(L, 1);
+    lua_gc(L, LUA_GCCOLLECT);
+    lua_setglobal(L, "b");
+    run(fixture, "[]", "assert(b[1] == 'x'); b[1] = 'y'; assert(tostring(b) == '[\"y\"]')");
+}
+
 /* --- reading ------------------------------------------------------------------------------ */
 
 static void lazy_values_read_like_tables(void **state)
@@ -394,6 +433,54 @@ static void placeholders_without_attachments_are_data(void **state)
             "[{\"_placeholder\":true,\"num\":0}]");
 }
 
+static void only_the_outermost_placeholder_counts(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sio_args args = {
+        .json =
+            STR("[[{\"_placeholder\":true,\"x\":{\"_placeholder\":true,\"num\":0},\"num\":1},"
+                "{\"_placeholder\":true,\"num\":-1},{\"_placeholder\":true,\"num\":7},"
+                "{\"_placeholder\":true,\"num\":1e99},{\"_placeholder\":true,\"num\":\"0\"}]]"),
+        .attachments = attached,
+        .attachment_count = 2,
+    };
+    const char *error =
+        run_args(fixture, &args,
+                 "local a = ...\n"
+                 "for i = 2, 5 do assert(a[i] == json.null) end return a, a[1]");
+    if (error)
+        fail_msg("%s", error);
+    assert_output(fixture, "[[{\"_placeholder\":true,\"num\":0},null,null,null,null],"
+                           "{\"_placeholder\":true,\"num\":1}]");
+    struct sio_args out = value_writer_args(&fixture->writer);
+    assert_true(str_equal(out.attachments[0], STR("two")));
+    assert_int_equal(out.attachment_count, 2);
+}
+
+static void placeholders_are_found_at_any_depth(void **state)
+{
+    enum {
+        DEPTH = JSON_DEPTH_MAX - 2,
+    };
+    struct fixture *fixture = *state;
+    struct buf json;
+
+    buf_init(&json, OUTPUT_MAX);
+    for (int i = 0; i < DEPTH; i++)
+        buf_add_byte(&json, '[');
+    buf_add_str(&json, STR("{\"_placeholder\":true,\"num\":0}"));
+    for (int i = 0; i < DEPTH; i++)
+        buf_add_byte(&json, ']');
+    struct sio_args args = {buf_str(&json), attached, 1};
+    const char *error = run_args(fixture, &args, "return ...");
+    if (error)
+        fail_msg("%s", error);
+    struct sio_args out = value_writer_args(&fixture->writer);
+    assert_true(str_equal(out.json, args.json));
+    assert_int_equal(out.attachment_count, 1);
+    buf_free(&json);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -405,6 +492,9 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_hostile_number_of_arguments_is_an_error, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_missing_payload_has_no_arguments, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(values_outlive_the_event_and_what_they_were_taken_from,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(lazy_values_read_like_tables, set_up, tear_down),
         cmocka_unit_test_setup_teardown(containers_are_the_same_object_on_every_read, set_up,
                                         tear_down),
@@ -442,6 +532,9 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(placeholders_without_attachments_are_data, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(only_the_outermost_placeholder_counts, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(placeholders_are_found_at_any_depth, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
