@@ -375,6 +375,7 @@ const struct ws_fault *ws_parser_feed(struct ws_parser *parser, const struct ws_
     const struct ws_fault *fault = NULL;
     const uint8_t *end = bytes + size;
 
+    assert(bytes);
     while (!parser->stopped && bytes < end) {
         if (!parser->in_payload)
             bytes += take_header(parser, bytes, (size_t)(end - bytes), &fault);
