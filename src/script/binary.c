@@ -10,7 +10,7 @@ enum {
 
 static struct str check(lua_State *L, int index)
 {
-    struct str bytes;
+    struct str bytes = STR("");
 
     if (!value_is_binary(L, index, &bytes))
         luaL_typeerror(L, index, "binary");

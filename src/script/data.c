@@ -198,20 +198,6 @@ lua_Integer data_find(lua_State *L, int index, int key)
 
 /* --- assigning ---------------------------------------------------------------------------- */
 
-/* Bytes of a node as JSON, VALUE_DATA_MAX at most; nothing has 0. */
-static size_t text_size(const struct json_tree *node)
-{
-    struct buf text;
-    size_t size = 0;
-
-    if (!node)
-        return 0;
-    buf_init(&text, VALUE_DATA_MAX);
-    size = json_tree_write(&text, node) ? text.size : VALUE_DATA_MAX;
-    buf_free(&text);
-    return size;
-}
-
 /* Parses the value at 3 as JSON, to take the place of `old` under the key at 2. */
 static struct json_tree *tree_of(lua_State *L, const struct json_tree *old)
 {
@@ -221,9 +207,10 @@ static struct json_tree *tree_of(lua_State *L, const struct json_tree *old)
     if (writer->attachment_count > 0)
         luaL_error(L, "socket.data holds no binary values (use b:base64())");
 
-    size_t key_size = lua_type(L, 2) == LUA_TSTRING ? lua_rawlen(L, 2) + 4 : 1;
-    size_t size = text_size(root_of(L, lua_touserdata(L, 1))) - text_size(old);
-    if (size + key_size + writer->json.size > VALUE_DATA_MAX)
+    size_t key_size = !old && lua_type(L, 2) == LUA_TSTRING ? lua_rawlen(L, 2) : 0;
+    size_t others =
+        json_tree_bytes(root_of(L, lua_touserdata(L, 1))) - (old ? json_tree_bytes(old) : 0);
+    if (others + key_size + writer->json.size > VALUE_DATA_MAX)
         luaL_error(L, "socket.data would take more than %d bytes", VALUE_DATA_MAX);
 
     struct json_tree *tree = json_tree_parse(buf_str(&writer->json));
@@ -258,7 +245,7 @@ static void assign_member(lua_State *L, struct json_tree *node, bool removal)
 
     struct json_tree *tree = removal ? NULL : tree_of(L, element_of(L, node, 2));
     if (!json_tree_set(node, string_at(L, 2), tree))
-        luaL_error(L, "socket.data: not enough memory");
+        luaL_error(L, "socket.data: not enough memory, or nested too deeply");
 }
 
 static void assign_element(lua_State *L, struct json_tree *node, bool removal)
@@ -269,7 +256,7 @@ static void assign_element(lua_State *L, struct json_tree *node, bool removal)
 
     struct json_tree *tree = removal ? NULL : tree_of(L, element_of(L, node, 2));
     if (!json_tree_set_at(node, position, tree))
-        luaL_error(L, "socket.data: not enough memory");
+        luaL_error(L, "socket.data: not enough memory, or nested too deeply");
 }
 
 static int data_newindex(lua_State *L)

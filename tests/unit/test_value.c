@@ -45,9 +45,11 @@ static void a_hostile_number_of_arguments_is_an_error(void **state)
     enum { COUNT = 1200000 };
     char *json = malloc(2 * COUNT + 2);
     assert_non_null(json);
-    for (size_t i = 0; i < COUNT; i++)
-        memcpy(json + 2 * i, i ? ",1" : "[1", 2);
-    memcpy(json + 2 * (size_t)COUNT, "]", 2);
+    for (size_t i = 0; i < COUNT; i++) {
+        json[2 * i] = i ? ',' : '[';
+        json[2 * i + 1] = '1';
+    }
+    strcpy(json + 2 * (size_t)COUNT, "]");
     fails(*state, json, "return 1", "too many arguments");
     free(json);
 }

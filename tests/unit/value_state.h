@@ -106,7 +106,7 @@ static inline void fails(struct fixture *fixture, const char *json, const char *
 
     if (!error)
         fail_msg("no error from: %s", code);
-    if (!strstr(error, reason))
+    else if (!strstr(error, reason))
         fail_msg("the error is: %s\nnot: %s", error, reason);
 }
 
