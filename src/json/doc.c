@@ -142,9 +142,9 @@ enum json_type json_type(const struct json_doc *doc, uint32_t value)
 struct str json_raw(const struct json_doc *doc, uint32_t value)
 {
     const struct json_token *token = token_at(doc, value);
-    int quote = token->jsmn.type == JSMN_STRING; /* jsmn leaves the quotes out */
-    size_t start = (size_t)(token->jsmn.start - quote);
-    size_t end = (size_t)(token->jsmn.end + quote);
+    size_t quote = token->jsmn.type == JSMN_STRING; /* jsmn leaves the quotes out */
+    size_t start = (size_t)token->jsmn.start - quote;
+    size_t end = (size_t)token->jsmn.end + quote;
 
     return str_of(doc->text.at + start, end - start);
 }

@@ -5,7 +5,8 @@
  * Owner     a node owns its children; json_tree_free() frees a whole value. Text given is copied.
  * Threads   one at a time.
  * Units     json_tree_bytes() is what the tree's text would take, roughly, for limits.
- * Errors    out of memory: NULL or false, and the tree is as it was.
+ * Errors    out of memory: NULL or false, and the tree is as it was. So too where a value would
+ *           nest deeper than JSON_DEPTH_MAX, and where it is set in what can not hold it.
  */
 #ifndef SKUA_JSON_TREE_H
 #define SKUA_JSON_TREE_H
@@ -21,8 +22,10 @@ void json_tree_free(struct json_tree *tree);
 
 enum json_type json_tree_type(const struct json_tree *node);
 size_t json_tree_count(const struct json_tree *node);
+size_t json_tree_bytes(const struct json_tree *node);
 
-/* Scalars: the text as it would be written; for strings the decoded bytes. */
+/* Scalars: the text as it would be written; for strings the decoded bytes. Integers that fit int64_t
+ * keep all their digits, other numbers have JavaScript's spelling. */
 struct str json_tree_scalar(const struct json_tree *node);
 
 /* A member or element, or NULL. Keys keep insertion order, integer-like keys first. */
