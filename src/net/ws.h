@@ -30,7 +30,7 @@ enum net_ws_end {
 
 struct net_ws_closing {
     enum net_ws_end why;
-    uint16_t code;      /* sent with a fault (1002, 1007, 1009) or received; 1005 none, 1006 dropped */
+    uint16_t code;      /* sent with a fault, or received; 1005: none, 1006: dropped */
     const char *detail; /* a sentence for the log: "unmasked frame" */
     uint64_t size;      /* too big: the size the peer announced so far; backlog: bytes queued */
 };
@@ -63,7 +63,8 @@ enum {
  * answer is written, the exchange is over, NULL is returned. The handler may be called from the
  * loop only, also for bytes that came behind the head.
  */
-struct net_ws *net_ws_accept(struct http_exchange *exchange, const struct net_ws_options *options,
+struct net_ws *net_ws_accept(struct http_exchange *exchange,
+                             const struct net_ws_options *options,
                              const struct net_ws_handler *handler, void *owner);
 
 /* Another handler, e.g. when a probing transport becomes a session's. */
