@@ -1,0 +1,195 @@
+-- The application of the end-to-end tests. lib/reference-app.mjs is the same for the reference
+-- server; what one does the other does, so that a test holds both to the same behaviour.
+--
+-- Options come from the environment, the same names for both.
+
+local function number(name, default)
+  return tonumber(env(name, tostring(default)))
+end
+
+listen(env("LISTEN", "127.0.0.1:0"))
+
+if env("CORS", "on") == "on" then
+  cors {
+    origins     = { "http://app.example", "http://other.example" },
+    credentials = true,
+    enforce     = env("ENFORCE", "no") == "yes",
+  }
+end
+
+engine {
+  path            = env("ENGINE_PATH", "/socket.io/"),
+  ping_interval   = number("PING_INTERVAL", 25000),
+  ping_timeout    = number("PING_TIMEOUT", 20000),
+  upgrade_timeout = number("UPGRADE_TIMEOUT", 10000),
+  connect_timeout = number("CONNECT_TIMEOUT", 45000),
+}
+
+limits {
+  max_payload = number("MAX_PAYLOAD", 1000000),
+  backlog     = number("BACKLOG", 256 * 1024 * 1024),
+}
+
+local goodbyes = {} -- by socket id: what was seen when it left
+local errors   = {} -- by socket id: messages of its "error" events
+
+-- Tells the handshake as the application sees it.
+local function describe(socket)
+  local shake = socket.handshake
+  return {
+    headers = shake.headers,
+    query   = shake.query,
+    auth    = shake.auth,
+    url     = shake.url,
+    xdomain = shake.xdomain,
+    secure  = shake.secure,
+    address = shake.address,
+    time    = type(shake.time),
+    issued  = type(shake.issued),
+  }
+end
+
+local function talk(ns)
+  ns:on("connection", function(socket)
+    socket:emit("auth", socket.handshake.auth)
+  end)
+  ns:on("message", function(socket, ...) socket:emit("message-back", ...) end)
+  ns:on("message-with-ack", function(_, ...) return ... end)
+  ns:on("no-values", function() end)
+  ns:on("null-and-more", function() return nil, "more" end)
+  ns:on("patch", function(_, object)
+    object.patched = true
+    object.list[1] = "first"
+    return object
+  end)
+  ns:on("5", function(_, ...) return "five", ... end)
+  ns:on("throw", function() error("thrown on purpose") end)
+  ns:on("describe", describe)
+  ns:on("whoami", function(socket) return socket.id, socket.transport end)
+end
+
+local function ask(ns)
+  ns:on("ask-me", function(socket, event, ...)
+    return socket:timeout("10s"):emit_with_ack(event, ...)
+  end)
+  ns:on("ask-me-within", function(socket, ms, event, ...)
+    local ok, reason = socket:timeout(ms):emit_with_ack(event, ...)
+    return ok, reason
+  end)
+  ns:on("ask-room", function(_, room, ms, event, ...)
+    local answers, err = ns:to(room):timeout(ms):emit_with_ack(event, ...)
+    return json.array(answers), err
+  end)
+end
+
+local function rooms(ns)
+  ns:on("join", function(socket, ...) socket:join(...) return socket.rooms end)
+  ns:on("leave", function(socket, room) socket:leave(room) return socket.rooms end)
+  ns:on("rooms", function(socket) return socket.rooms end)
+  ns:on("to", function(socket, names, event, ...) socket:to(names):emit(event, ...) return true end)
+  ns:on("ns-to", function(_, names, except, event, ...)
+    local target = #names > 0 and ns:to(names) or ns
+    if #except > 0 then target = target:except(except) end
+    target:emit(event, ...)
+    return true
+  end)
+  ns:on("others", function(socket, event, ...) socket:broadcast():emit(event, ...) return true end)
+  ns:on("others-but", function(socket, except, event, ...)
+    socket:except(except):emit(event, ...)
+    return true
+  end)
+  ns:on("everybody", function(_, event, ...) ns:emit(event, ...) return true end)
+  ns:on("everybody-volatile", function(_, event, ...) ns:volatile():emit(event, ...) return true end)
+  ns:on("burst", function(socket, count, payload)
+    for i = 1, count do socket:emit("burst", i, payload) end
+    return true
+  end)
+  ns:on("count", function(_, room)
+    if room then return ns:to(room):count() end
+    return ns:count()
+  end)
+  ns:on("move", function(_, from, to)
+    ns:to(from):join(to)
+    ns:to(from):leave(from)
+    return true
+  end)
+end
+
+local function life(ns)
+  ns:on("disconnecting", function(socket, reason)
+    goodbyes[socket.id] = { disconnecting = reason, rooms = json.array(socket.rooms) }
+  end)
+  ns:on("disconnect", function(socket, reason)
+    local goodbye = goodbyes[socket.id]
+    goodbye.disconnect = reason
+    goodbye.rooms_after = json.array(socket.rooms)
+    log.info("goodbye", { reason = reason, namespace = ns.name })
+  end)
+  ns:on("error", function(socket, err)
+    local list = errors[socket.id] or {}
+    list[#list + 1] = err.message
+    errors[socket.id] = list
+  end)
+  ns:on("goodbye", function(_, id) return goodbyes[id] or json.null end)
+  ns:on("errors", function(_, id) return json.array(errors[id] or {}) end)
+  ns:on("bye", function(socket, close) socket:disconnect(close) end)
+  ns:on("throw-out", function(_, room, close) ns:to(room):disconnect(close) return true end)
+  ns:on("set-data", function(socket, key, value) socket.data[key] = value return true end)
+  ns:on("get-data", function(socket) return socket.data end)
+end
+
+local function serve(ns)
+  talk(ns)
+  ask(ns)
+  rooms(ns)
+  life(ns)
+  return ns
+end
+
+serve(namespace "/")
+serve(namespace "/custom")
+serve(namespace "/org-*")
+
+serve(namespace "/admin"):use(function(socket)
+  if socket.handshake.auth.token ~= "s3cret" then
+    return reject("unauthorized", { code = 401 })
+  end
+end)
+
+namespace "/plain-refusal":use(function() return reject("no") end)
+
+namespace "/throwing":use(function() error("the reason stays here") end)
+
+-- Middleware in order, one of which waits.
+local chain = namespace "/chain"
+chain:use(function(socket)
+  socket.data.steps = { "first" }
+  sleep(20)
+end)
+chain:use(function(socket)
+  socket.data.steps[#socket.data.steps + 1] = "second"
+  if socket.handshake.auth.stop then return reject("stopped", socket.data.steps) end
+end)
+serve(chain)
+
+-- Middleware of events.
+local guarded = serve(namespace "/guarded")
+guarded:use_event(function(_, event)
+  if event == "forbidden" then return reject("not allowed") end
+end)
+guarded:on("forbidden", function() return "must not run" end)
+
+local any = namespace "/any"
+any:on("*", function(socket, event, ...)
+  socket:emit("caught", event, ...)
+  return event, ...
+end)
+any:on("own", function() return "own" end)
+
+-- The namespaces of the recorded transcripts.
+for _, name in ipairs { "/hub", "/runner" } do
+  local ns = namespace(name)
+  ns:on("bye", function(socket, close) socket:disconnect(close) end)
+  ns:on("all", function(_, ...) ns:emit("all", ...) end)
+  ns:on("say", function(_, room, ...) ns:to(room):emit("said", ...) end)
+end
