@@ -351,6 +351,61 @@ static void what_an_index_takes_counts_for_the_states_memory(void **state)
     assert_int_equal(bound.used, 0);
 }
 
+struct countdown {
+    uint32_t left; /* allocations that succeed */
+    bool armed;
+};
+
+static void *allocate_until(void *context, void *old, size_t old_size, size_t size)
+{
+    struct countdown *countdown = context;
+
+    if (countdown->armed && size > (old ? old_size : 0)) {
+        if (countdown->left == 0)
+            return NULL;
+        countdown->left--;
+    }
+    return allocate_any(NULL, old, old_size, size);
+}
+
+static void running_out_of_memory_anywhere_leaves_a_usable_state(void **state)
+{
+    struct countdown countdown = {0};
+    const struct str attachment = STR("one");
+    const struct sio_args args = {
+        STR("[{\"a\":[1,{\"b\":\"x\\n\"}],\"c\":{\"_placeholder\":true,\"num\":0}},\"s\"]"),
+        &attachment, 1};
+    const char *code =
+        "local o, s = ...\n"
+        "o.new = {s, {}, k = nil}; o.a[2].b = o.a[2].b .. s; o.a[3] = json.array {}\n"
+        "for k, v in pairs(o) do s = s .. k end\n"
+        "o.gone = 1; o.gone = nil\n"
+        "assert(json.decode(json.encode(o.a)) == o.a)\n"
+        "return o, tostring(o.a), {z = 1, a = s}";
+    const char *expected =
+        "[{\"a\":[1,{\"b\":\"x\\ns\"},[]],\"c\":{\"_placeholder\":true,\"num\":0},"
+        "\"new\":[\"s\",{}]},\"[1,{\\\"b\\\":\\\"x\\\\ns\\\"},[]]\","
+        "{\"a\":\"sacnew\",\"z\":1}]";
+    const char *error = "";
+    void *scarce;
+    (void)state;
+
+    for (uint32_t successes = 0; error; successes++) {
+        set_up_with(&scarce, allocate_until, &countdown);
+        countdown = (struct countdown){successes, true};
+        error = run_args(scarce, &args, code);
+        if (error)
+            assert_string_equal(error, "not enough memory");
+        countdown.armed = false;
+        error = error ? (run_args(scarce, &args, code) ? "unusable" : "again") : NULL;
+        if (error)
+            assert_string_equal(error, "again");
+        assert_output(scarce, expected);
+        tear_down(&scarce);
+        assert_true(successes < 10000);
+    }
+}
+
 /* --- binary ------------------------------------------------------------------------------- */
 
 static void binary_values_have_methods(void **state)
@@ -526,6 +581,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(touching_deep_down_is_bounded_by_the_writers_depth,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_an_index_takes_counts_for_the_states_memory,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(running_out_of_memory_anywhere_leaves_a_usable_state,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(binary_values_have_methods, set_up, tear_down),
         cmocka_unit_test_setup_teardown(placeholders_of_an_event_are_binary_values, set_up,
