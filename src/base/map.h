@@ -23,11 +23,11 @@ struct map_entry;
 struct map {
     struct map_entry *entries; /* in insertion order, removed ones have no key */
     uint32_t *slots;
-    uint32_t slot_count;     /* a power of two, or 0 while a scan of the entries is as fast */
+    uint32_t slot_count; /* a power of two, or 0 while a scan of the entries is as fast */
     uint32_t entry_capacity;
-    uint32_t entry_count;    /* used part of `entries`, removed ones included */
+    uint32_t entry_count; /* used part of `entries`, removed ones included */
     uint32_t live;
-    uint32_t next_sequence;  /* entries are numbered as they are added: what cursors count */
+    uint32_t next_sequence; /* entries are numbered as they are added: what cursors count */
 };
 
 void map_init(struct map *map);

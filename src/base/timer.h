@@ -33,7 +33,8 @@ struct timer_wheel {
     uint64_t clock_ms; /* what time it is: not before now_ms */
     uint32_t count;
     struct list slots[TIMER_LEVELS][TIMER_SLOTS];
-    uint64_t used[TIMER_LEVELS][TIMER_SLOTS / 64]; /* a bit for each slot that may hold timers */
+    uint64_t used[TIMER_LEVELS]
+                 [TIMER_SLOTS / 64]; /* a bit for each slot that may hold timers */
 };
 
 void timer_wheel_init(struct timer_wheel *wheel, uint64_t now_ms);

@@ -15,7 +15,8 @@ static char values[KEYS];
 /* Short keys lie in the entry, long ones are allocated. */
 static struct str key_of(int index, char room[64])
 {
-    snprintf(room, 64, index % 3 ? "key%d" : "a-key-that-does-not-fit-into-the-entry-%d", index);
+    snprintf(room, 64, index % 3 ? "key%d" : "a-key-that-does-not-fit-into-the-entry-%d",
+             index);
     return str_from(room);
 }
 

@@ -62,20 +62,20 @@ static void base64_decodes_as_node_does(void **state)
     static const struct {
         const char *text, *bytes;
     } cases[] = {
-        {"",                 ""      },
-        {"Y",                ""      },
-        {"YW",               "a"     },
-        {"YWJ",              "ab"    },
-        {"YWJj",             "abc"   },
-        {"YQ==YQ==",         "a"     },
-        {"YQ=YQ",            "a"     },
-        {"YW J\nj",          "abc"   },
-        {"=YWJj",            ""      },
-        {"Y=W=J=j",          ""      },
-        {"YWJjZ",            "abc"   },
-        {"%%YW%%Jj",         "abc"   },
-        {"YWJj\xc3\xa9",     "abc"   },
-        {"YWJjYWJj====YWJj", "abcabc"},
+        {"",                 ""        },
+        {"Y",                ""        },
+        {"YW",               "a"       },
+        {"YWJ",              "ab"      },
+        {"YWJj",             "abc"     },
+        {"YQ==YQ==",         "a"       },
+        {"YQ=YQ",            "a"       },
+        {"YW J\nj",          "abc"     },
+        {"=YWJj",            ""        },
+        {"Y=W=J=j",          ""        },
+        {"YWJjZ",            "abc"     },
+        {"%%YW%%Jj",         "abc"     },
+        {"YWJj\xc3\xa9",     "abc"     },
+        {"YWJjYWJj====YWJj", "abcabc"  },
         {"-_8=",             "\xfb\xff"},
         {"+/8",              "\xfb\xff"},
     };
@@ -116,8 +116,9 @@ static void ids_are_twenty_url_safe_characters_that_differ(void **state)
         random_id(&random, other);
         assert_memory_not_equal(one, other, RANDOM_ID_SIZE);
         for (int at = 0; at < RANDOM_ID_SIZE; at++)
-            assert_non_null(memchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
-                                   one[at], 64));
+            assert_non_null(
+                memchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
+                       one[at], 64));
     }
 }
 
@@ -129,26 +130,26 @@ static void utf8_accepts_and_refuses_at_the_borders(void **state)
         const char *text;
         bool valid;
     } cases[] = {
-        {"",                 true },
-        {"plain ascii, longer than a word", true},
-        {"\xc2\x80",         true },
-        {"\xdf\xbf",         true },
-        {"\xe0\xa0\x80",     true },
-        {"\xed\x9f\xbf",     true },
-        {"\xee\x80\x80",     true },
-        {"\xf0\x90\x80\x80", true },
-        {"\xf4\x8f\xbf\xbf", true },
-        {"\x80",             false},
-        {"\xc0\xaf",         false}, /* overlong */
-        {"\xc1\xbf",         false},
-        {"\xe0\x9f\xbf",     false},
-        {"\xf0\x8f\xbf\xbf", false},
-        {"\xed\xa0\x80",     false}, /* a surrogate */
-        {"\xf4\x90\x80\x80", false}, /* past U+10FFFF */
-        {"\xf5\x80\x80\x80", false},
-        {"\xc2",             false}, /* cut */
-        {"\xf0\x90\x80",     false},
-        {"12345678\xff",     false},
+        {"",                                true },
+        {"plain ascii, longer than a word", true },
+        {"\xc2\x80",                        true },
+        {"\xdf\xbf",                        true },
+        {"\xe0\xa0\x80",                    true },
+        {"\xed\x9f\xbf",                    true },
+        {"\xee\x80\x80",                    true },
+        {"\xf0\x90\x80\x80",                true },
+        {"\xf4\x8f\xbf\xbf",                true },
+        {"\x80",                            false},
+        {"\xc0\xaf",                        false}, /* overlong */
+        {"\xc1\xbf",                        false},
+        {"\xe0\x9f\xbf",                    false},
+        {"\xf0\x8f\xbf\xbf",                false},
+        {"\xed\xa0\x80",                    false}, /* a surrogate */
+        {"\xf4\x90\x80\x80",                false}, /* past U+10FFFF */
+        {"\xf5\x80\x80\x80",                false},
+        {"\xc2",                            false}, /* cut */
+        {"\xf0\x90\x80",                    false},
+        {"12345678\xff",                    false},
     };
     (void)state;
 
@@ -162,7 +163,8 @@ static void utf8_in_pieces_is_as_utf8_whole(void **state)
     (void)state;
 
     for (size_t cut = 0; cut < sizeof(text); cut++) {
-        uint32_t all = utf8_feed(utf8_feed(UTF8_START, text, cut), text + cut, sizeof(text) - 1 - cut);
+        uint32_t all =
+            utf8_feed(utf8_feed(UTF8_START, text, cut), text + cut, sizeof(text) - 1 - cut);
         assert_true(cut == sizeof(text) - 1 || utf8_complete(all));
     }
     assert_false(utf8_complete(utf8_feed(UTF8_START, "\xe2\x82", 2)));
@@ -174,14 +176,16 @@ static void utf8_repair_replaces_maximal_parts(void **state)
     static const struct {
         const char *text, *repaired;
     } cases[] = {
-        {"good \xc3\xa9",       "good \xc3\xa9"                           },
-        {"\xff",                "\xef\xbf\xbd"                            },
-        {"a\xe2\x82",           "a\xef\xbf\xbd"                           },
-        {"\xe2\x82z",           "\xef\xbf\xbdz"                           },
-        {"\xf0\x9f\x98\xc3\xa9", "\xef\xbf\xbd\xc3\xa9"                    },
-        {"\xed\xa0\x80",        "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"    },
-        {"\xc0\x80",            "\xef\xbf\xbd\xef\xbf\xbd"                },
-        {"a\x80" "b",           "a\xef\xbf\xbd" "b"                       },
+        {"good \xc3\xa9",        "good \xc3\xa9"                       },
+        {"\xff",                 "\xef\xbf\xbd"                        },
+        {"a\xe2\x82",            "a\xef\xbf\xbd"                       },
+        {"\xe2\x82z",            "\xef\xbf\xbdz"                       },
+        {"\xf0\x9f\x98\xc3\xa9", "\xef\xbf\xbd\xc3\xa9"                },
+        {"\xed\xa0\x80",         "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+        {"\xc0\x80",             "\xef\xbf\xbd\xef\xbf\xbd"            },
+        {"a\x80"
+         "b",           "a\xef\xbf\xbd"
+         "b"                                     },
     };
     struct buf buf;
     (void)state;
@@ -223,14 +227,16 @@ static void log_quotes_what_would_be_ambiguous(void **state)
     char line[512];
     (void)state;
 
-    size_t size = logged(LOG_TEXT, STR("it happened"), STR("a \"b\"\n"), line, sizeof(line) - 1);
+    size_t size =
+        logged(LOG_TEXT, STR("it happened"), STR("a \"b\"\n"), line, sizeof(line) - 1);
     line[size] = '\0';
     assert_string_equal(line + 24, " warn it happened value=\"a \\\"b\\\"\\n\" n=-5\n");
 
     size = logged(LOG_JSON, STR("it \"happened\""), STR("plain"), line, sizeof(line) - 1);
     line[size] = '\0';
-    assert_string_equal(strstr(line, "\"level\""),
-                        "\"level\":\"warn\",\"msg\":\"it \\\"happened\\\"\",\"value\":\"plain\",\"n\":-5}\n");
+    assert_string_equal(
+        strstr(line, "\"level\""),
+        "\"level\":\"warn\",\"msg\":\"it \\\"happened\\\"\",\"value\":\"plain\",\"n\":-5}\n");
 }
 
 static void log_lines_are_cut_and_stay_lines(void **state)
