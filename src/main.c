@@ -28,7 +28,8 @@ static const char usage[] =
     "       skua version         print the versions of skua and of its libraries\n"
     "       skua --help          print this\n"
     "\n"
-    "Without FILE: ./" LOCAL_CONFIG ", else " PACKAGED_CONFIG ", else a built-in demo on port 3000.\n"
+    "Without FILE: ./" LOCAL_CONFIG ", else " PACKAGED_CONFIG
+    ", else a built-in demo on port 3000.\n"
     "SIGINT and SIGTERM close all sessions and end the server.\n";
 
 static int fail_usage(const char *what, const char *word)
@@ -200,14 +201,16 @@ int main(int argc, char **argv)
     if (strcmp(command, "init") == 0)
         return words == 0 ? command_init() : fail_usage("init takes no argument, found", word);
     if (strcmp(command, "version") == 0)
-        return words == 0 ? command_version() : fail_usage("version takes no argument, found", word);
+        return words == 0 ? command_version()
+                          : fail_usage("version takes no argument, found", word);
     if (strcmp(command, "help") == 0) {
         fputs(usage, stdout);
         return EXIT_SUCCESS;
     }
 
     /* `skua FILE`: anything that looks like a file; a mistyped command should not read as one. */
-    if (words == 0 && (strchr(command, '.') || strchr(command, '/') || access(command, F_OK) == 0))
+    if (words == 0 &&
+        (strchr(command, '.') || strchr(command, '/') || access(command, F_OK) == 0))
         return command_run(command);
     return fail_usage("neither a command nor a file:", command);
 }

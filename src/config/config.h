@@ -31,10 +31,10 @@ enum {
 };
 
 struct cfg_listen {
-    struct str text;   /* as written */
-    char *host;        /* numeric, NULL for unix sockets */
+    struct str text; /* as written */
+    char *host;      /* numeric, NULL for unix sockets */
     uint16_t port;
-    char *unix_path;   /* NULL for TCP */
+    char *unix_path; /* NULL for TCP */
     int line;
 };
 
@@ -105,8 +105,8 @@ enum cfg_namespace_kind {
 
 struct cfg_namespace {
     enum cfg_namespace_kind kind;
-    struct str name; /* or the pattern */
-    int function;    /* decides about names; CFG_NO_REF unless CFG_NAMESPACE_FUNCTION */
+    struct str name;      /* or the pattern */
+    int function;         /* decides about names; CFG_NO_REF unless CFG_NAMESPACE_FUNCTION */
     uint64_t max_payload; /* 0: the limit of the whole */
     struct str *origins;
     size_t origin_count;

@@ -25,8 +25,9 @@ struct cfg_loader *cfg_loader_of(lua_State *L)
     struct cfg_loader *loader = lua_touserdata(L, -1);
     lua_pop(L, 1);
     if (!loader)
-        luaL_error(L, "the configuration is complete: statements and handlers belong outside of "
-                      "handlers");
+        luaL_error(L,
+                   "the configuration is complete: statements and handlers belong outside of "
+                   "handlers");
     return loader;
 }
 
@@ -98,7 +99,8 @@ static void describe(lua_State *L, int index, char *to, size_t size)
         snprintf(to, size, "nothing");
         break;
     case LUA_TTABLE:
-        snprintf(to, size, "%s", lua_rawlen(L, index) == 0 ? "a table without items" : "a list");
+        snprintf(to, size, "%s",
+                 lua_rawlen(L, index) == 0 ? "a table without items" : "a list");
         break;
     default:
         snprintf(to, size, "a %s", luaL_typename(L, index));
@@ -173,11 +175,12 @@ static int unknown_name(lua_State *L)
     struct cfg_loader *loader = cfg_loader_of(L);
     const char *name = lua_tostring(L, 2);
     const char *nearest =
-        name ? cfg_nearest(str_from(name), cfg_statement_names, cfg_statement_name_count) : NULL;
+        name ? cfg_nearest(str_from(name), cfg_statement_names, cfg_statement_name_count)
+             : NULL;
 
     if (nearest)
-        cfg_fault(loader, cfg_current_line(L), "unknown name \"%s\"; did you mean \"%s\"?", name,
-                  nearest);
+        cfg_fault(loader, cfg_current_line(L), "unknown name \"%s\"; did you mean \"%s\"?",
+                  name, nearest);
     else
         cfg_fault(loader, cfg_current_line(L), "unknown name \"%s\"", name ? name : "?");
     cfg_push_poison(L);

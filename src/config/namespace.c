@@ -19,7 +19,8 @@ static const char *path_of(lua_State *L, const struct cfg_namespace *nsp)
     return path;
 }
 
-static void read_origins(struct cfg_loader *loader, struct cfg_place place, int index, void *base)
+static void read_origins(struct cfg_loader *loader, struct cfg_place place, int index,
+                         void *base)
 {
     struct cfg_namespace *nsp = base;
 
@@ -31,9 +32,9 @@ static void read_origins(struct cfg_loader *loader, struct cfg_place place, int 
 }
 
 static const struct cfg_key namespace_keys[] = {
-    {"max_payload", CFG_SIZE,   offsetof(struct cfg_namespace, max_payload), 1, UINT64_C(4) << 30,
-     NULL                                                                                            },
-    {"origins",     CFG_CUSTOM, 0,                                           0, 0,         read_origins},
+    {"max_payload", CFG_SIZE, offsetof(struct cfg_namespace, max_payload), 1,  UINT64_C(4) << 30,
+     NULL},
+    {"origins",             CFG_CUSTOM,             0,                    0,                   0, read_origins},
 };
 
 /* namespace "/x" { … }: the object is called with its options and returned. */
@@ -62,8 +63,9 @@ static void add_handler(struct cfg_loader *loader, struct cfg_handlers *handlers
     };
 }
 
-static int declare_middleware(lua_State *L, struct cfg_loader *loader, struct cfg_namespace *nsp,
-                              struct cfg_handlers *handlers, const char *method)
+static int declare_middleware(lua_State *L, struct cfg_loader *loader,
+                              struct cfg_namespace *nsp, struct cfg_handlers *handlers,
+                              const char *method)
 {
     if (lua_isfunction(L, 2)) {
         add_handler(loader, handlers, STR(""), 2);
@@ -191,7 +193,8 @@ static bool read_name(struct cfg_loader *loader, int line, struct cfg_namespace 
     for (size_t i = 0; i < loader->config->namespace_count; i++) {
         const struct cfg_namespace *other = &loader->config->namespaces[i];
         if (other->kind != CFG_NAMESPACE_FUNCTION && str_equal(other->name, name)) {
-            cfg_fault(loader, line, "namespace \"%.*s\": declared twice; the first is on line %d",
+            cfg_fault(loader, line,
+                      "namespace \"%.*s\": declared twice; the first is on line %d",
                       (int)name.size, name.at, other->line);
             return false;
         }

@@ -49,7 +49,8 @@ static bool lists_any(const struct cfg_cors *cors)
     return false;
 }
 
-static void read_origins(struct cfg_loader *loader, struct cfg_place place, int index, void *base)
+static void read_origins(struct cfg_loader *loader, struct cfg_place place, int index,
+                         void *base)
 {
     struct cfg_cors *cors = base;
     lua_State *L = loader->L;
@@ -64,15 +65,17 @@ static void read_origins(struct cfg_loader *loader, struct cfg_place place, int 
         cors->kind = CFG_ORIGINS_REFLECT;
         return;
     }
-    if (!cfg_read_strings(loader, place, index,
-                          "\"*\", true, a list of origins such as { \"https://app.example.com\" } "
-                          "or a function",
-                          &cors->origins, &cors->origin_count) ||
+    if (!cfg_read_strings(
+            loader, place, index,
+            "\"*\", true, a list of origins such as { \"https://app.example.com\" } "
+            "or a function",
+            &cors->origins, &cors->origin_count) ||
         !cfg_check_origins(loader, place, cors->origins, cors->origin_count))
         return;
     cors->kind = lists_any(cors) ? CFG_ORIGINS_ANY : CFG_ORIGINS_LIST;
     if (cors->kind == CFG_ORIGINS_LIST && lua_type(L, index) == LUA_TSTRING)
-        cors->kind = CFG_ORIGINS_FIXED; /* cfg_finish_cors() makes it a list when it is enforced */
+        cors->kind =
+            CFG_ORIGINS_FIXED; /* cfg_finish_cors() makes it a list when it is enforced */
 }
 
 static void read_joined(struct cfg_loader *loader, struct cfg_place place, int index,
@@ -106,25 +109,29 @@ static void read_joined(struct cfg_loader *loader, struct cfg_place place, int i
         *to = str_of(joined, at);
 }
 
-static void read_methods(struct cfg_loader *loader, struct cfg_place place, int index, void *base)
+static void read_methods(struct cfg_loader *loader, struct cfg_place place, int index,
+                         void *base)
 {
     read_joined(loader, place, index, "a list of methods such as { \"GET\", \"POST\" }",
                 &((struct cfg_cors *)base)->methods);
 }
 
-static void read_headers(struct cfg_loader *loader, struct cfg_place place, int index, void *base)
+static void read_headers(struct cfg_loader *loader, struct cfg_place place, int index,
+                         void *base)
 {
     read_joined(loader, place, index, "a list of header names such as { \"x-token\" }",
                 &((struct cfg_cors *)base)->headers);
 }
 
-static void read_expose(struct cfg_loader *loader, struct cfg_place place, int index, void *base)
+static void read_expose(struct cfg_loader *loader, struct cfg_place place, int index,
+                        void *base)
 {
     read_joined(loader, place, index, "a list of header names such as { \"x-token\" }",
                 &((struct cfg_cors *)base)->expose);
 }
 
-static void read_max_age(struct cfg_loader *loader, struct cfg_place place, int index, void *base)
+static void read_max_age(struct cfg_loader *loader, struct cfg_place place, int index,
+                         void *base)
 {
     struct cfg_cors *cors = base;
     uint32_t ms = UINT32_MAX;
@@ -139,13 +146,13 @@ static void read_max_age(struct cfg_loader *loader, struct cfg_place place, int 
 }
 
 const struct cfg_key cfg_cors_keys[] = {
-    {"origins",     CFG_CUSTOM, 0,                                    0, 0, read_origins},
-    {"credentials", CFG_BOOL,   offsetof(struct cfg_cors, credentials), 0, 0, NULL        },
-    {"enforce",     CFG_BOOL,   offsetof(struct cfg_cors, enforce),     0, 0, NULL        },
-    {"methods",     CFG_CUSTOM, 0,                                    0, 0, read_methods},
-    {"headers",     CFG_CUSTOM, 0,                                    0, 0, read_headers},
-    {"expose",      CFG_CUSTOM, 0,                                    0, 0, read_expose },
-    {"max_age",     CFG_CUSTOM, 0,                                    0, 0, read_max_age},
+    {"origins",     CFG_CUSTOM, 0,                        0,                    0,                          read_origins          },
+    {"credentials", CFG_BOOL,   offsetof(struct cfg_cors, credentials),         0,                          0,                      NULL},
+    {"enforce",             CFG_BOOL,               offsetof(struct cfg_cors,                   enforce), 0, 0,                      NULL},
+    {"methods",         CFG_CUSTOM,                   0,                                   0,                                     0,                                            read_methods         },
+    {"headers", CFG_CUSTOM,           0,                           0,                                     0,         read_headers},
+    {"expose", CFG_CUSTOM,           0,                            0,                                      0,                                             read_expose                                            },
+    {"max_age",  CFG_CUSTOM,            0,                            0,                                     0,       read_max_age},
 };
 const size_t cfg_cors_key_count = sizeof(cfg_cors_keys) / sizeof(cfg_cors_keys[0]);
 

@@ -47,7 +47,8 @@ static bool parse_tcp(struct cfg_loader *loader, struct str text, struct cfg_lis
     const char *colon = memrchr(text.at, ':', text.size);
     unsigned char address[sizeof(struct in6_addr)];
 
-    if (!colon || !parse_port(str_from_index(text, (size_t)(colon - text.at) + 1), &listen->port))
+    if (!colon ||
+        !parse_port(str_from_index(text, (size_t)(colon - text.at) + 1), &listen->port))
         return false;
 
     struct str host = str_of(text.at, (size_t)(colon - text.at));
@@ -91,7 +92,8 @@ static void add_listen(struct cfg_loader *loader, struct str text, int line)
     }
     for (size_t i = 0; i < config->listen_count; i++) {
         if (str_equal(config->listens[i].text, text) && listen.port != 0) {
-            cfg_fault(loader, line, "listen: \"%.*s\" is declared twice; the first is on line %d",
+            cfg_fault(loader, line,
+                      "listen: \"%.*s\" is declared twice; the first is on line %d",
                       (int)text.size, text.at, config->listens[i].line);
             return;
         }
@@ -156,7 +158,8 @@ static void read_transports(struct cfg_loader *loader, struct cfg_place place, i
     size_t count;
 
     if (!cfg_read_strings(loader, place, index,
-                          "a list of transports: { \"polling\", \"websocket\" }", &items, &count))
+                          "a list of transports: { \"polling\", \"websocket\" }", &items,
+                          &count))
         return;
     engine->polling = engine->websocket = false;
     for (size_t i = 0; i < count; i++) {
@@ -167,9 +170,10 @@ static void read_transports(struct cfg_loader *loader, struct cfg_place place, i
             engine->websocket = true;
         else
             cfg_fault(loader, place.line,
-                      "%s: expected \"polling\" or \"websocket\", found \"%.*s\"%s%s%s", place.path,
-                      (int)items[i].size, items[i].at, nearest ? "; did you mean \"" : "",
-                      nearest ? nearest : "", nearest ? "\"?" : "");
+                      "%s: expected \"polling\" or \"websocket\", found \"%.*s\"%s%s%s",
+                      place.path, (int)items[i].size, items[i].at,
+                      nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+                      nearest ? "\"?" : "");
     }
 }
 
@@ -195,15 +199,16 @@ static void read_max_payload(struct cfg_loader *loader, struct cfg_place place, 
 #define ENGINE(field) offsetof(struct cfg_engine, field)
 
 static const struct cfg_key engine_keys[] = {
-    {"path",                           CFG_CUSTOM,   0,                                      0,   0,         read_path       },
-    {"transports",                     CFG_CUSTOM,   0,                                      0,   0,         read_transports },
-    {"allow_upgrades",                 CFG_BOOL,     ENGINE(allow_upgrades),                 0,   0,         NULL            },
-    {"ping_interval",                  CFG_DURATION, ENGINE(ping_interval_ms),               10,  INT32_MAX, NULL            },
-    {"ping_timeout",                   CFG_DURATION, ENGINE(ping_timeout_ms),                10,  INT32_MAX, NULL            },
-    {"upgrade_timeout",                CFG_DURATION, ENGINE(upgrade_timeout_ms),             10,  INT32_MAX, NULL            },
-    {"connect_timeout",                CFG_DURATION, ENGINE(connect_timeout_ms),             10,  INT32_MAX, NULL            },
-    {"max_payload",                    CFG_CUSTOM,   0,                                      0,   0,         read_max_payload},
-    {"cleanup_empty_child_namespaces", CFG_BOOL,     ENGINE(cleanup_empty_child_namespaces), 0,   0,         NULL            },
+    {"path",                           CFG_CUSTOM,   0,                                      0,  0,         read_path       },
+    {"transports",                     CFG_CUSTOM,   0,                                      0,  0,         read_transports },
+    {"allow_upgrades",                 CFG_BOOL,     ENGINE(allow_upgrades),                 0,  0,         NULL            },
+    {"ping_interval",                  CFG_DURATION, ENGINE(ping_interval_ms),               10, INT32_MAX, NULL            },
+    {"ping_timeout",                   CFG_DURATION, ENGINE(ping_timeout_ms),                10, INT32_MAX, NULL            },
+    {"upgrade_timeout",                CFG_DURATION, ENGINE(upgrade_timeout_ms),             10, INT32_MAX, NULL            },
+    {"connect_timeout",                CFG_DURATION, ENGINE(connect_timeout_ms),             10, INT32_MAX, NULL            },
+    {"max_payload",                    CFG_CUSTOM,   0,                                      0,  0,         read_max_payload},
+    {"cleanup_empty_child_namespaces", CFG_BOOL,     ENGINE(cleanup_empty_child_namespaces), 0,  0,
+     NULL                                                                                                                   },
 };
 
 static int statement_engine(lua_State *L)
@@ -233,16 +238,16 @@ static int statement_cors(lua_State *L)
 #define LIMIT(field) offsetof(struct cfg_limits, field)
 
 static const struct cfg_key limit_keys[] = {
-    {"max_payload",  CFG_CUSTOM,   0,                      0,    0,                   read_max_payload},
-    {"backlog",      CFG_SIZE,     LIMIT(backlog),         1024, UINT64_C(64) << 30,  NULL            },
-    {"connections",  CFG_COUNT,    LIMIT(connections),     1,    10000000,            NULL            },
-    {"attachments",  CFG_COUNT,    LIMIT(attachments),     1,    1024,                NULL            },
-    {"header_bytes", CFG_SIZE,     LIMIT(header_bytes),    1024, 1024 * 1024,         NULL            },
-    {"handler_time", CFG_DURATION, LIMIT(handler_time_ms), 1,    INT32_MAX,           NULL            },
-    {"lua_memory",   CFG_SIZE,     LIMIT(lua_memory),      4 << 20, UINT64_C(64) << 30, NULL          },
-    {"http_idle",    CFG_DURATION, LIMIT(http_idle_ms),    100,  INT32_MAX,           NULL            },
-    {"http_headers", CFG_DURATION, LIMIT(http_headers_ms), 100,  INT32_MAX,           NULL            },
-    {"http_body",    CFG_DURATION, LIMIT(http_body_ms),    100,  INT32_MAX,           NULL            },
+    {"max_payload",  CFG_CUSTOM,   0,                      0,       0,                  read_max_payload},
+    {"backlog",      CFG_SIZE,     LIMIT(backlog),         1024,    UINT64_C(64) << 30, NULL            },
+    {"connections",  CFG_COUNT,    LIMIT(connections),     1,       10000000,           NULL            },
+    {"attachments",  CFG_COUNT,    LIMIT(attachments),     1,       1024,               NULL            },
+    {"header_bytes", CFG_SIZE,     LIMIT(header_bytes),    1024,    64 * 1024,          NULL            },
+    {"handler_time", CFG_DURATION, LIMIT(handler_time_ms), 1,       INT32_MAX,          NULL            },
+    {"lua_memory",   CFG_SIZE,     LIMIT(lua_memory),      4 << 20, UINT64_C(64) << 30, NULL            },
+    {"http_idle",    CFG_DURATION, LIMIT(http_idle_ms),    100,     INT32_MAX,          NULL            },
+    {"http_headers", CFG_DURATION, LIMIT(http_headers_ms), 100,     INT32_MAX,          NULL            },
+    {"http_body",    CFG_DURATION, LIMIT(http_body_ms),    100,     INT32_MAX,          NULL            },
 };
 
 static int statement_limits(lua_State *L)
@@ -266,7 +271,8 @@ static void read_level(struct cfg_loader *loader, struct cfg_place place, int in
         cfg_fault_found(loader, place, expected, index);
 }
 
-static void read_format(struct cfg_loader *loader, struct cfg_place place, int index, void *base)
+static void read_format(struct cfg_loader *loader, struct cfg_place place, int index,
+                        void *base)
 {
     struct config *config = base;
     struct str text;
@@ -325,8 +331,8 @@ static int statement_env(lua_State *L)
 
 /* --- installing ---------------------------------------------------------------------------- */
 
-const char *const cfg_statement_names[] = {"listen", "cors", "engine", "limits", "log", "env",
-                                           "namespace"};
+const char *const cfg_statement_names[] = {"listen", "cors", "engine",   "limits",
+                                           "log",    "env",  "namespace"};
 const size_t cfg_statement_name_count =
     sizeof(cfg_statement_names) / sizeof(cfg_statement_names[0]);
 

@@ -96,9 +96,18 @@ static bool parse_quantity(const char *text, const struct unit *units, size_t co
 }
 
 static const struct unit duration_units[] = {
-    {"ms", 1}, {"s", 1e3}, {"m", 60e3}, {"h", 3600e3}, {"d", 86400e3}};
+    {"ms", 1      },
+    {"s",  1e3    },
+    {"m",  60e3   },
+    {"h",  3600e3 },
+    {"d",  86400e3}
+};
 static const struct unit size_units[] = {
-    {"B", 1}, {"KB", 1024}, {"MB", 1024.0 * 1024}, {"GB", 1024.0 * 1024 * 1024}};
+    {"B",  1                   },
+    {"KB", 1024                },
+    {"MB", 1024.0 * 1024       },
+    {"GB", 1024.0 * 1024 * 1024}
+};
 
 /* The number behind a key of this type, in its base unit; false when it is none. */
 static bool to_quantity(lua_State *L, int index, enum cfg_type type, double *value)
@@ -120,7 +129,9 @@ static bool to_quantity(lua_State *L, int index, enum cfg_type type, double *val
 
 static void describe_bounds(const struct cfg_key *key, char *to, size_t size)
 {
-    const char *unit = key->type == CFG_DURATION ? " ms" : key->type == CFG_SIZE ? " bytes" : "";
+    const char *unit = key->type == CFG_DURATION ? " ms"
+                       : key->type == CFG_SIZE   ? " bytes"
+                                                 : "";
 
     snprintf(to, size, "%llu to %llu%s", (unsigned long long)key->min,
              (unsigned long long)key->max, unit);
@@ -131,7 +142,8 @@ static void read_quantity(struct cfg_loader *loader, struct cfg_place place,
 {
     static const char *const expected[] = {
         [CFG_COUNT] = "a whole number",
-        [CFG_DURATION] = "a duration such as \"250ms\", \"25s\", \"2m\" or a number of milliseconds",
+        [CFG_DURATION] =
+            "a duration such as \"250ms\", \"25s\", \"2m\" or a number of milliseconds",
         [CFG_SIZE] = "a size such as \"64KB\", \"1MB\" or a number of bytes",
     };
     double value;
@@ -166,8 +178,8 @@ void cfg_read_size(struct cfg_loader *loader, struct cfg_place place, const stru
     read_quantity(loader, place, key, index, to);
 }
 
-static void read_key(struct cfg_loader *loader, struct cfg_place place, const struct cfg_key *key,
-                     int index, void *base)
+static void read_key(struct cfg_loader *loader, struct cfg_place place,
+                     const struct cfg_key *key, int index, void *base)
 {
     void *to = (char *)base + key->offset;
 
@@ -185,7 +197,8 @@ static void read_key(struct cfg_loader *loader, struct cfg_place place, const st
     }
 }
 
-static const struct cfg_key *find_key(const struct cfg_key *keys, size_t count, const char *name)
+static const struct cfg_key *find_key(const struct cfg_key *keys, size_t count,
+                                      const char *name)
 {
     for (size_t i = 0; i < count; i++) {
         if (strcmp(keys[i].name, name) == 0)
@@ -204,7 +217,8 @@ static void fault_unknown_key(struct cfg_loader *loader, const char *path, int l
 
     const char *nearest = cfg_nearest(str_from(name), names, count);
     if (nearest)
-        cfg_fault(loader, line, "%s.%s: unknown key; did you mean \"%s\"?", path, name, nearest);
+        cfg_fault(loader, line, "%s.%s: unknown key; did you mean \"%s\"?", path, name,
+                  nearest);
     else
         cfg_fault(loader, line, "%s.%s: unknown key", path, name);
 }
@@ -218,7 +232,8 @@ void cfg_read_table(struct cfg_loader *loader, const char *path, int line, int i
     if (cfg_is_poison(L, index))
         return;
     if (lua_type(L, index) != LUA_TTABLE) {
-        cfg_fault_found(loader, (struct cfg_place){path, line}, "a table of options { … }", index);
+        cfg_fault_found(loader, (struct cfg_place){path, line}, "a table of options { … }",
+                        index);
         return;
     }
     index = lua_absindex(L, index);

@@ -40,9 +40,9 @@ struct worker {
 static struct cors_policy cors_policy_of(struct worker *worker)
 {
     static const enum cors_mode modes[] = {
-        [CFG_ORIGINS_NONE] = CORS_OFF,         [CFG_ORIGINS_ANY] = CORS_ANY,
-        [CFG_ORIGINS_REFLECT] = CORS_REFLECT,  [CFG_ORIGINS_FIXED] = CORS_FIXED,
-        [CFG_ORIGINS_LIST] = CORS_LIST,        [CFG_ORIGINS_FUNCTION] = CORS_DECIDE,
+        [CFG_ORIGINS_NONE] = CORS_OFF,        [CFG_ORIGINS_ANY] = CORS_ANY,
+        [CFG_ORIGINS_REFLECT] = CORS_REFLECT, [CFG_ORIGINS_FIXED] = CORS_FIXED,
+        [CFG_ORIGINS_LIST] = CORS_LIST,       [CFG_ORIGINS_FUNCTION] = CORS_DECIDE,
     };
     const struct cfg_cors *cors = &worker->config->cors;
 
@@ -208,8 +208,8 @@ static void begin_close(struct worker *worker)
         net_loop_stop(worker->loop); /* asked a second time: at once */
         return;
     }
-    log_info(&worker->log, "closing",
-             log_int("sessions", eio_server_sessions(worker->engine)), LOG_END);
+    log_info(&worker->log, "closing", log_int("sessions", eio_server_sessions(worker->engine)),
+             LOG_END);
     worker->close_deadline_ms = net_loop_now(worker->loop) + CLOSE_DEADLINE_MS;
     net_server_stop(worker->net);
     eio_server_close(worker->engine);
