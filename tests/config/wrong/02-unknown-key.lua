@@ -1,0 +1,4 @@
+listen "0.0.0.0:3000"
+engine {
+  ping_intervall = "25s",
+}

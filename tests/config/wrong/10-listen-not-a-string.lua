@@ -1,0 +1,1 @@
+listen { port = 3000 }

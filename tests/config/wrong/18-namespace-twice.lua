@@ -1,0 +1,3 @@
+listen "0.0.0.0:3000"
+namespace "/chat"
+namespace "chat"

@@ -1,0 +1,1 @@
+listen(env "SKUA_TEST_NOT_SET")

@@ -1,0 +1,3 @@
+listen "0.0.0.0:3000"
+local chat = namespace "/chat"
+chat:emit("hello")
