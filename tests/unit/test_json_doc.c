@@ -223,6 +223,39 @@ static void a_long_array_is_read_whole(void **state)
     buf_free(&text);
 }
 
+/* Brackets that close at once must not each walk through those closed before: this would take
+ * seconds. */
+static void many_deep_values_are_read(void **state)
+{
+    enum {
+        DEPTH = JSON_DEPTH_MAX - 1,
+        ELEMENTS = 2000,
+    };
+    struct buf text;
+    struct json_doc doc;
+    uint32_t value;
+    (void)state;
+
+    buf_init(&text, SIZE_MAX);
+    for (int i = 0; i < ELEMENTS; i++) {
+        buf_add_byte(&text, i ? ',' : '[');
+        memset(buf_extend(&text, DEPTH), '[', DEPTH);
+        memset(buf_extend(&text, DEPTH), ']', DEPTH);
+    }
+    buf_add_byte(&text, ']');
+    assert_true(json_check(buf_str(&text)));
+    assert_true(json_doc_init(&doc, buf_str(&text)));
+    assert_int_equal(json_count(&doc, 0), ELEMENTS);
+    value = json_first(&doc, 0);
+    for (uint32_t i = 0; i < ELEMENTS; i++, value = json_next(&doc, 0, value)) {
+        assert_int_equal(value, 1 + i * DEPTH);
+        assert_int_equal(json_raw(&doc, value).size, 2 * DEPTH);
+    }
+    assert_int_equal(value, JSON_NONE);
+    json_doc_free(&doc);
+    buf_free(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -238,6 +271,7 @@ int main(void)
         cmocka_unit_test(the_deepest_text_is_read),
         cmocka_unit_test(text_that_was_not_checked_is_refused),
         cmocka_unit_test(a_long_array_is_read_whole),
+        cmocka_unit_test(many_deep_values_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
