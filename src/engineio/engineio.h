@@ -109,6 +109,9 @@ uint32_t eio_server_sessions(const struct eio_server *server);
 void eio_session_set_data(struct eio_session *session, void *data);
 void *eio_session_data(const struct eio_session *session);
 struct str eio_session_id(const struct eio_session *session);
+
+/* The id's first characters, for logs: whoever has the whole id has the session. */
+struct str eio_session_logged_id(const struct eio_session *session);
 struct eio_handshake *eio_session_handshake(const struct eio_session *session);
 struct net_loop *eio_session_loop(const struct eio_session *session);
 

@@ -72,6 +72,9 @@ struct eio_session {
     bool extended;     /* the wait for a pong was restarted by another packet */
     bool upgraded;
     bool refused; /* by `open`: `closed` is not called */
+    bool jsonp;   /* polls are answered by calls of ___eio[jsonp_index] */
+    uint8_t jsonp_size;
+    char jsonp_index[EIO_JSONP_INDEX_MAX];
     struct timer timer;
     struct net_task task; /* answers a poll with what is queued; ends a CLOSED session */
     struct net_ws *ws;
@@ -126,15 +129,10 @@ void eio_log_too_large(const struct eio_session *session, uint64_t size);
 /* The line about a queue over the limit. */
 void eio_log_backlog(const struct eio_session *session, uint64_t queued);
 
-static inline struct str eio_logged_id(const struct eio_session *session)
-{
-    return str_of(session->id, EIO_LOGGED_ID);
-}
-
 /* --- polling ------------------------------------------------------------------------------ */
 
 /* Answers the handshake with the open packet; ends the exchange. */
-void eio_polling_answer_open(const struct eio_server *server, struct http_exchange *exchange,
+void eio_polling_answer_open(const struct eio_session *session, struct http_exchange *exchange,
                              struct frame *open);
 
 /* A poll, a post or a nonsense method on a session. */

@@ -39,11 +39,15 @@ static int percent_byte(struct str text)
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
-/* Appends the decoded component to params->text. */
-static bool decode(struct params *params, struct str raw)
-{
-    struct buf *scratch = &params->scratch;
+/* What bytes from 0x80 on are. */
+enum charset {
+    LATIN_1, /* the reference reads the request line so */
+    UTF_8,
+};
 
+/* Appends the decoded component, by way of `scratch`, which is emptied before. */
+static bool decode(struct buf *to, struct buf *scratch, struct str raw, enum charset charset)
+{
     buf_reset(scratch);
     for (size_t i = 0; i < raw.size; i++) {
         unsigned char c = (unsigned char)raw.at[i];
@@ -55,28 +59,45 @@ static bool decode(struct params *params, struct str raw)
             i += 2;
         } else if (c == '+') {
             buf_add_byte(scratch, ' ');
-        } else if (c >= 0x80) {
-            /* The reference reads the request line as Latin-1. */
+        } else if (c >= 0x80 && charset == LATIN_1) {
             buf_add(scratch, wide, utf8_encode(wide, c));
         } else {
             buf_add_byte(scratch, (char)c);
         }
     }
-    return !buf_failed(scratch) && utf8_repair(&params->text, buf_str(scratch));
+    return !buf_failed(scratch) && utf8_repair(to, buf_str(scratch));
 }
 
-static bool add_param(struct params *params, struct str raw)
+/* Takes the first `name=value` that is not empty off the text; false when there is none. */
+static bool take_param(struct str *text, struct str *name, struct str *value)
 {
-    const char *equals = memchr(raw.at, '=', raw.size);
-    size_t name_size = equals ? (size_t)(equals - raw.at) : raw.size;
+    while (text->size > 0) {
+        const char *end = memchr(text->at, '&', text->size);
+        size_t size = end ? (size_t)(end - text->at) : text->size;
+        struct str raw = str_of(text->at, size);
+
+        *text = str_from_index(*text, size + 1);
+        if (size == 0)
+            continue;
+        const char *equals = memchr(raw.at, '=', raw.size);
+        size_t name_size = equals ? (size_t)(equals - raw.at) : raw.size;
+        *name = str_of(raw.at, name_size);
+        *value = str_from_index(raw, name_size + 1);
+        return true;
+    }
+    return false;
+}
+
+static bool add_param(struct params *params, struct str raw_name, struct str raw_value)
+{
     struct param *param = &params->list[params->count];
 
     param->name = params->text.size;
-    if (!decode(params, str_of(raw.at, name_size)))
+    if (!decode(&params->text, &params->scratch, raw_name, LATIN_1))
         return false;
     param->name_size = params->text.size - param->name;
     param->value = params->text.size;
-    if (!decode(params, str_from_index(raw, name_size + 1)))
+    if (!decode(&params->text, &params->scratch, raw_value, LATIN_1))
         return false;
     param->value_size = params->text.size - param->value;
 
@@ -112,18 +133,15 @@ static size_t count_char(struct str text, char c)
 
 static bool collect(struct params *params, struct str query)
 {
+    struct str name, value;
+
     params->list = calloc(count_char(query, '&') + 1, sizeof(*params->list));
     if (!params->list)
         return false;
 
-    while (query.size > 0) {
-        const char *end = memchr(query.at, '&', query.size);
-        size_t size = end ? (size_t)(end - query.at) : query.size;
-
-        if (size > 0 && !add_param(params, str_of(query.at, size)))
+    while (take_param(&query, &name, &value))
+        if (!add_param(params, name, value))
             return false;
-        query = str_from_index(query, size + 1);
-    }
     return true;
 }
 
@@ -156,6 +174,15 @@ void eio_query_each(struct str target,
     buf_free(&params.text);
 }
 
+static void note_jsonp(struct eio_query *query, struct str value)
+{
+    query->jsonp = true;
+    query->jsonp_size = 0;
+    for (size_t i = 0; i < value.size && query->jsonp_size < EIO_JSONP_INDEX_MAX; i++)
+        if (value.at[i] >= '0' && value.at[i] <= '9')
+            query->jsonp_index[query->jsonp_size++] = value.at[i];
+}
+
 static bool note(void *context, struct str name, struct str value)
 {
     struct eio_query *query = context;
@@ -169,6 +196,8 @@ static bool note(void *context, struct str name, struct str value)
             query->transport = EIO_WEBSOCKET;
     } else if (str_equal(name, STR("b64"))) {
         query->base64 = value.size > 0;
+    } else if (str_equal(name, STR("j"))) {
+        note_jsonp(query, value);
     } else if (str_equal(name, STR("sid"))) {
         query->has_sid = value.size > 0;
         query->sid_whole = value.size == sizeof(query->sid);
@@ -182,4 +211,27 @@ void eio_query_read(struct str target, struct eio_query *query)
 {
     *query = (struct eio_query){.protocol = 3};
     eio_query_each(target, note, query);
+}
+
+bool eio_form_value(struct str form, struct str field, struct buf *value)
+{
+    struct buf decoded, scratch;
+    struct str raw_name, raw_value;
+    int found = 0;
+
+    buf_init(&decoded, form.size * 3);
+    buf_init(&scratch, form.size * 3);
+    while (found < 2 && take_param(&form, &raw_name, &raw_value)) {
+        buf_reset(&decoded);
+        if (!decode(&decoded, &scratch, raw_name, UTF_8))
+            break;
+        if (!str_equal(buf_str(&decoded), field))
+            continue;
+        found++;
+        if (!decode(value, &scratch, raw_value, UTF_8))
+            break;
+    }
+    buf_free(&decoded);
+    buf_free(&scratch);
+    return found == 1 && !buf_failed(value);
 }

@@ -184,7 +184,7 @@ static void polling_handshake(struct eio_server *server, struct http_exchange *e
         http_exchange_destroy(exchange);
         return;
     }
-    eio_polling_answer_open(server, exchange, open);
+    eio_polling_answer_open(session, exchange, open);
     frame_unref(open);
     eio_session_start(session);
 }

@@ -60,6 +60,9 @@ struct eio_session *eio_session_new(struct eio_server *server,
     session->protocol = query->protocol;
     session->transport = (uint8_t)query->transport;
     session->base64 = query->base64;
+    session->jsonp = query->jsonp;
+    session->jsonp_size = query->jsonp_size;
+    memcpy(session->jsonp_index, query->jsonp_index, query->jsonp_size);
     random_id(server->random, session->id);
     timer_init(&session->timer, fire);
     net_task_init(&session->task, run_task);
@@ -263,7 +266,7 @@ void eio_session_end(struct eio_session *session, enum eio_close_reason reason)
 void eio_session_fault(struct eio_session *session, enum eio_close_reason reason,
                        const char *detail)
 {
-    log_info(session->server->log, "session closed", log_str("session", eio_logged_id(session)),
+    log_info(session->server->log, "session closed", log_str("session", eio_session_logged_id(session)),
              log_str("address", session->handshake->address),
              log_text("reason", eio_close_reason_text(reason)), log_text("detail", detail),
              LOG_END);
@@ -273,7 +276,7 @@ void eio_session_fault(struct eio_session *session, enum eio_close_reason reason
 void eio_log_too_large(const struct eio_session *session, uint64_t size)
 {
     log_warn(session->server->log, "payload too large",
-             log_str("session", eio_logged_id(session)),
+             log_str("session", eio_session_logged_id(session)),
              log_str("address", session->handshake->address), log_int("size", (int64_t)size),
              log_int("limit", (int64_t)session->server->options.max_payload), LOG_END);
 }
@@ -281,7 +284,7 @@ void eio_log_too_large(const struct eio_session *session, uint64_t size)
 void eio_log_backlog(const struct eio_session *session, uint64_t queued)
 {
     log_warn(session->server->log, "too much queued for a slow client, session closed",
-             log_str("session", eio_logged_id(session)),
+             log_str("session", eio_session_logged_id(session)),
              log_str("address", session->handshake->address),
              log_int("queued", (int64_t)queued),
              log_int("limit", (int64_t)session->server->options.backlog), LOG_END);
@@ -337,6 +340,11 @@ void *eio_session_data(const struct eio_session *session)
 struct str eio_session_id(const struct eio_session *session)
 {
     return str_of(session->id, sizeof(session->id));
+}
+
+struct str eio_session_logged_id(const struct eio_session *session)
+{
+    return str_of(session->id, EIO_LOGGED_ID);
 }
 
 struct eio_handshake *eio_session_handshake(const struct eio_session *session)

@@ -1,4 +1,5 @@
 #include "base/utf8.h"
+#include "engineio/jsonp.h"
 #include "engineio/private.h"
 
 #include <stdio.h>
@@ -98,19 +99,34 @@ void eio_answer_empty(const struct eio_server *server, struct http_exchange *exc
                                     });
 }
 
-static void answer_payload(struct http_exchange *exchange, const struct reply *reply,
-                           struct str text, struct frame *frame)
+/* Answers with packets, as the session's client takes them. */
+static void answer_payload(const struct eio_session *session, struct http_exchange *exchange,
+                           const struct reply *reply, struct str payload, struct frame *frame)
 {
-    answer(exchange, reply, STR("text/plain; charset=UTF-8"), text, frame);
+    static const struct str content_type = {"text/plain; charset=UTF-8", 25};
+    struct frame *script;
+
+    if (!session->jsonp) {
+        answer(exchange, reply, content_type, payload, frame);
+        return;
+    }
+    script = eio_jsonp_script(str_of(session->jsonp_index, session->jsonp_size),
+                              frame ? frame_body(frame) : payload);
+    if (!script) {
+        http_exchange_destroy(exchange);
+        return;
+    }
+    answer(exchange, reply, content_type, STR(""), script);
+    frame_unref(script);
 }
 
-void eio_polling_answer_open(const struct eio_server *server, struct http_exchange *exchange,
+void eio_polling_answer_open(const struct eio_session *session, struct http_exchange *exchange,
                              struct frame *open)
 {
     struct reply reply;
 
-    reply_init(&reply, server, http_exchange_request(exchange));
-    answer_payload(exchange, &reply, frame_body(open), NULL);
+    reply_init(&reply, session->server, http_exchange_request(exchange));
+    answer_payload(session, exchange, &reply, frame_body(open), NULL);
 }
 
 /* --- polls -------------------------------------------------------------------------------- */
@@ -143,7 +159,7 @@ static void answer_queued(struct eio_session *session, struct http_exchange *exc
         eio_session_fault(session, EIO_TRANSPORT_ERROR, "out of memory");
         return;
     }
-    answer_payload(exchange, reply, STR(""), payload);
+    answer_payload(session, exchange, reply, STR(""), payload);
     frame_unref(payload);
     if (session->state == EIO_CLOSING) {
         eio_polling_drop_post(session);
@@ -168,7 +184,7 @@ void eio_polling_release(struct eio_session *session, enum eio_packet_type type)
 
     if (!poll)
         return;
-    answer_payload(poll->exchange, &poll->reply, str_of(&packet, 1), NULL);
+    answer_payload(session, poll->exchange, &poll->reply, str_of(&packet, 1), NULL);
     free(poll);
 }
 
@@ -233,7 +249,7 @@ static void handle_poll(struct eio_session *session, struct http_exchange *excha
     if (session->queue.count > 0) {
         answer_queued(session, exchange, &reply);
     } else if (session->state == EIO_CLOSING) {
-        answer_payload(exchange, &reply, close_payload, NULL);
+        answer_payload(session, exchange, &reply, close_payload, NULL);
         eio_session_end(session, EIO_FORCED_CLOSE);
     } else {
         hold_poll(session, exchange, &reply);
@@ -338,19 +354,36 @@ static bool repair_body(struct buf *body)
     return true;
 }
 
+/* What a form holds takes the body's place. False when out of memory. */
+static bool unwrap_form(struct buf *body, bool *present)
+{
+    struct buf payload;
+
+    buf_init(&payload, body->size * 3);
+    if (!eio_jsonp_payload(buf_str(body), &payload, present)) {
+        buf_free(&payload);
+        return false;
+    }
+    buf_free(body);
+    *body = payload;
+    return true;
+}
+
 static void post_end(void *owner)
 {
     struct eio_post *post = owner;
     struct eio_session *session = post->session;
     struct http_exchange *exchange = post->exchange;
+    bool present = true; /* a payload; a form may come without */
     struct reply reply;
 
-    if (!repair_body(&post->body)) {
+    if (!repair_body(&post->body) || (session->jsonp && !unwrap_form(&post->body, &present))) {
         fail_post(post);
         return;
     }
     post->complete = true;
-    handle_packets(session, &post->body);
+    if (present)
+        handle_packets(session, &post->body);
     reply_init(&reply, session->server, http_exchange_request(exchange));
     free_post(post);
     answer(exchange, &reply, STR("text/html"), STR("ok"), NULL);

@@ -171,6 +171,53 @@ static void any_value_of_b64_asks_for_base64(void **state)
     assert_false(read_query(STR("/")).base64);
 }
 
+static void a_callback_index_is_the_digits_of_j(void **state)
+{
+    struct eio_query query = read_query(STR("/?j=a1-2"));
+    (void)state;
+
+    assert_true(query.jsonp);
+    assert_int_equal(query.jsonp_size, 2);
+    assert_memory_equal(query.jsonp_index, "12", 2);
+    query = read_query(STR("/?j"));
+    assert_true(query.jsonp);
+    assert_int_equal(query.jsonp_size, 0);
+    query = read_query(STR("/?j=1234567890123456789012345"));
+    assert_int_equal(query.jsonp_size, EIO_JSONP_INDEX_MAX);
+    assert_false(read_query(STR("/")).jsonp);
+}
+
+static void a_form_gives_a_field_that_is_there_once(void **state)
+{
+    static const struct {
+        struct str form;
+        bool found;
+        struct str value;
+    } cases[] = {
+        {STR("d=4a"),                      true,  STR("4a")              },
+        {STR("x=1&%64=4+a%2B%e2%82%ac&y"), true,  STR("4 a+\xe2\x82\xac")},
+        {STR("d=\xe2\x82\xac"),            true,  STR("\xe2\x82\xac")    },
+        {STR("d"),                         true,  STR("")                },
+        {STR("d=%ff"),                     true,  STR("\xef\xbf\xbd")    },
+        {STR("d=1&d=2"),                   false, STR("")                },
+        {STR("dd=1"),                      false, STR("")                },
+        {STR(""),                          false, STR("")                },
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct buf value;
+
+        buf_init(&value, 100);
+        assert_int_equal(eio_form_value(cases[i].form, STR("d"), &value), cases[i].found);
+        if (cases[i].found) {
+            assert_int_equal(value.size, cases[i].value.size);
+            assert_memory_equal(value.size ? value.at : "", cases[i].value.at, value.size);
+        }
+        buf_free(&value);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +229,8 @@ int main(void)
         cmocka_unit_test(takes_an_empty_session_id_for_none),
         cmocka_unit_test(only_an_id_of_the_right_size_can_be_a_session),
         cmocka_unit_test(any_value_of_b64_asks_for_base64),
+        cmocka_unit_test(a_callback_index_is_the_digits_of_j),
+        cmocka_unit_test(a_form_gives_a_field_that_is_there_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

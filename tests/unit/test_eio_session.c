@@ -574,6 +574,63 @@ static void many_small_packets_count_for_what_they_cost(void **state)
     assert_events("closed transport error;");
 }
 
+/* --- jsonp -------------------------------------------------------------------------------- */
+
+static void a_jsonp_session_is_answered_with_calls(void **state)
+{
+    char expected[512];
+    int client = new_client();
+    (void)state;
+
+    get(client, "EIO=4&transport=polling&j=3");
+    snprintf(expected, sizeof(expected),
+             "HTTP/1.1 200 OK\nContent-Type: text/plain; charset=UTF-8\nContent-Length: 143\n"
+             "cache-control: no-store\n\n___eio[3](\"0{\\\"sid\\\":\\\"%s\\\","
+             "\\\"upgrades\\\":[\\\"websocket\\\"],\\\"pingInterval\\\":25000,"
+             "\\\"pingTimeout\\\":20000,\\\"maxPayload\\\":1000}\");",
+             t.sid);
+    assert_answer(client, expected);
+
+    send_text(t.session, "a\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaa");
+    send_binary(t.session, STR("\x01"));
+    poll(client);
+    assert_polled(client, "___eio[3](\"4a\\u2028\\u2029\xe2\x80\xaa\\u001ebAQ==\");");
+    poll(client);
+    eio_session_close(t.session);
+    turns();
+    assert_polled(client, "___eio[3](\"1\");");
+}
+
+static void a_jsonp_post_is_a_form_with_escaped_line_ends(void **state)
+{
+    static const struct {
+        const char *body;
+        const char *events;
+    } cases[] = {
+        {"d=4a",                      "text a;"          },
+        {"d=4a%5Cnb%5C%5Cnc%5Cd&x=y", "text a\nb\\nc\\d;"},
+        {"d=4a%1E4b",                 "text a;text b;"   },
+        {"x=4a",                      ""                 },
+        {"",                          ""                 },
+        {"d=4a&d=4b",                 ""                 },
+    };
+    int client = new_client();
+    (void)state;
+
+    get(client, "EIO=4&transport=polling&j=");
+    read_all(client);
+    assert_true(answer_holds("___eio[](\"0{"));
+    assert_events("open polling;");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        post(client, cases[i].body);
+        assert_answer(client, ANSWER_OK);
+        assert_events(cases[i].events);
+    }
+    post(client, "d=");
+    assert_answer(client, ANSWER_OK);
+    assert_events("closed parse error;");
+}
+
 /* --- closing ------------------------------------------------------------------------------ */
 
 static void
@@ -824,6 +881,8 @@ int main(void)
         SESSION_TEST(a_posted_close_ends_the_session_and_the_rest_is_ignored),
         SESSION_TEST(a_queue_over_the_backlog_ends_the_session),
         SESSION_TEST(many_small_packets_count_for_what_they_cost),
+        SESSION_TEST(a_jsonp_session_is_answered_with_calls),
+        SESSION_TEST(a_jsonp_post_is_a_form_with_escaped_line_ends),
         SESSION_TEST(a_close_by_the_server_ends_the_pending_poll_and_calls_back_from_the_loop),
         SESSION_TEST(a_close_without_a_poll_waits_for_the_next_one),
         SESSION_TEST(a_close_goes_behind_what_is_queued),
