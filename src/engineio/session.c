@@ -266,7 +266,8 @@ void eio_session_end(struct eio_session *session, enum eio_close_reason reason)
 void eio_session_fault(struct eio_session *session, enum eio_close_reason reason,
                        const char *detail)
 {
-    log_info(session->server->log, "session closed", log_str("session", eio_session_logged_id(session)),
+    log_info(session->server->log, "session closed",
+             log_str("session", eio_session_logged_id(session)),
              log_str("address", session->handshake->address),
              log_text("reason", eio_close_reason_text(reason)), log_text("detail", detail),
              LOG_END);

@@ -11,7 +11,7 @@ static void connect_timed_out(struct timer *timer)
     struct sio_client *client = CONTAINER_OF(timer, struct sio_client, connect_timer);
 
     log_info(client->server->log, "no namespace joined in time",
-             log_str("session", eio_session_id(client->session)), LOG_END);
+             log_str("session", eio_session_logged_id(client->session)), LOG_END);
     sio_client_close(client);
 }
 
@@ -108,8 +108,8 @@ static void wrong_state(struct sio_client *client, const char *what, struct str 
     enum sio_disconnect_reason reason = SIO_FORCED_SERVER_CLOSE;
 
     log_info(client->server->log, "packet in the wrong state",
-             log_str("session", eio_session_id(client->session)), log_text("packet", what),
-             log_str("namespace", nsp), LOG_END);
+             log_str("session", eio_session_logged_id(client->session)),
+             log_text("packet", what), log_str("namespace", nsp), LOG_END);
     sio_client_close(client);
     if (mute)
         sio_client_each(client, end_accepted, &reason);
@@ -143,13 +143,14 @@ static void undecodable(struct sio_client *client, const struct sio_incoming *in
     if (in->too_large) {
         const struct sio_socket *socket = find_socket(client, in->nsp);
 
-        log_warn(
-            log, "payload too large",
-            log_str("socket", socket ? sio_socket_id(socket) : eio_session_id(client->session)),
-            log_str("namespace", in->nsp), log_int("size", (int64_t)in->size),
-            log_int("limit", (int64_t)in->limit), LOG_END);
+        log_warn(log, "payload too large",
+                 log_str("socket", socket ? sio_socket_id(socket)
+                                          : eio_session_logged_id(client->session)),
+                 log_str("namespace", in->nsp), log_int("size", (int64_t)in->size),
+                 log_int("limit", (int64_t)in->limit), LOG_END);
     } else {
-        log_info(log, "undecodable packet", log_str("session", eio_session_id(client->session)),
+        log_info(log, "undecodable packet",
+                 log_str("session", eio_session_logged_id(client->session)),
                  log_text("error", in->error), LOG_END);
     }
     /* Before the listeners run, so that nothing they do makes this client read on. */

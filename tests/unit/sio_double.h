@@ -134,6 +134,11 @@ struct str eio_session_id(const struct eio_session *session)
     return str_of(session->id, RANDOM_ID_SIZE);
 }
 
+struct str eio_session_logged_id(const struct eio_session *session)
+{
+    return str_of(session->id, RANDOM_ID_SIZE);
+}
+
 struct eio_handshake *eio_session_handshake(const struct eio_session *session)
 {
     return (struct eio_handshake *)&session->handshake;
