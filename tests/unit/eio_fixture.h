@@ -378,7 +378,7 @@ static inline int open_websocket(const char *more_query)
 /* --- log ---------------------------------------------------------------------------------- */
 
 /* The lines logged since the last call, all in one text without their times. */
-static const char *logged(void)
+static inline const char *logged(void)
 {
     static char text[8192];
     char line[4096];
