@@ -6,6 +6,8 @@
  *   transport_polling, transport_websocket
  *               what carries a session's packets
  *   upgrade     a second transport that asks to take over
+ *   payload, query, jsonp, queue, handshake, cors
+ *               what they are made of, each with its own header or in engineio.h
  *
  * A session is OPEN, then perhaps CLOSING (the server closed it, but a polling client has not
  * fetched the close yet), then CLOSED: out of the server's map, without transport, and freed by
