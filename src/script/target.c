@@ -1,4 +1,5 @@
 #include "script/runtime.h"
+#include "script/value_kind.h"
 
 /* A target that lives in Lua: the strings it points to are behind it in one block. */
 struct target_object {
@@ -161,7 +162,8 @@ static int spread_rooms(lua_State *L)
             lua_pushvalue(L, i);
             continue;
         }
-        luaL_argexpected(L, lua_istable(L, i), i, "string (a room's name) or a list of them");
+        luaL_argexpected(L, lua_istable(L, i) || value_acts_as_table(value_kind(L, i)), i,
+                         "string (a room's name) or a list of them");
         lua_Integer count = luaL_len(L, i);
         for (lua_Integer n = 1; n <= count; n++) {
             luaL_checkstack(L, 2, "too many rooms");
