@@ -1,7 +1,8 @@
 -- The application of the end-to-end tests. lib/reference-app.mjs is the same for the reference
 -- server; what one does the other does, so that a test holds both to the same behaviour.
 --
--- Options come from the environment, the same names for both.
+-- Options come from the environment, the same names for both. A handler speaks of socket.namespace, for that of a
+-- pattern stands for all its children.
 
 local function number(name, default)
   return tonumber(env(name, tostring(default)))
@@ -76,8 +77,8 @@ local function ask(ns)
     local ok, reason = socket:timeout(ms):emit_with_ack(event, ...)
     return ok, reason
   end)
-  ns:on("ask-room", function(_, room, ms, event, ...)
-    local answers, err = ns:to(room):timeout(ms):emit_with_ack(event, ...)
+  ns:on("ask-room", function(socket, room, ms, event, ...)
+    local answers, err = socket.namespace:to(room):timeout(ms):emit_with_ack(event, ...)
     return json.array(answers), err
   end)
 end
@@ -87,8 +88,8 @@ local function rooms(ns)
   ns:on("leave", function(socket, room) socket:leave(room) return socket.rooms end)
   ns:on("rooms", function(socket) return socket.rooms end)
   ns:on("to", function(socket, names, event, ...) socket:to(names):emit(event, ...) return true end)
-  ns:on("ns-to", function(_, names, except, event, ...)
-    local target = #names > 0 and ns:to(names) or ns
+  ns:on("ns-to", function(socket, names, except, event, ...)
+    local target = #names > 0 and socket.namespace:to(names) or socket.namespace
     if #except > 0 then target = target:except(except) end
     target:emit(event, ...)
     return true
@@ -98,19 +99,19 @@ local function rooms(ns)
     socket:except(except):emit(event, ...)
     return true
   end)
-  ns:on("everybody", function(_, event, ...) ns:emit(event, ...) return true end)
-  ns:on("everybody-volatile", function(_, event, ...) ns:volatile():emit(event, ...) return true end)
+  ns:on("everybody", function(socket, event, ...) socket.namespace:emit(event, ...) return true end)
+  ns:on("everybody-volatile", function(socket, event, ...) socket.namespace:volatile():emit(event, ...) return true end)
   ns:on("burst", function(socket, count, payload)
     for i = 1, count do socket:emit("burst", i, payload) end
     return true
   end)
-  ns:on("count", function(_, room)
-    if room then return ns:to(room):count() end
-    return ns:count()
+  ns:on("count", function(socket, room)
+    if room then return socket.namespace:to(room):count() end
+    return socket.namespace:count()
   end)
-  ns:on("move", function(_, from, to)
-    ns:to(from):join(to)
-    ns:to(from):leave(from)
+  ns:on("move", function(socket, from, to)
+    socket.namespace:to(from):join(to)
+    socket.namespace:to(from):leave(from)
     return true
   end)
 end
@@ -123,7 +124,7 @@ local function life(ns)
     local goodbye = goodbyes[socket.id]
     goodbye.disconnect = reason
     goodbye.rooms_after = json.array(socket.rooms)
-    log.info("goodbye", { reason = reason, namespace = ns.name })
+    log.info("goodbye", { reason = reason, namespace = socket.namespace.name })
   end)
   ns:on("error", function(socket, err)
     local list = errors[socket.id] or {}
@@ -133,7 +134,7 @@ local function life(ns)
   ns:on("goodbye", function(_, id) return goodbyes[id] or json.null end)
   ns:on("errors", function(_, id) return json.array(errors[id] or {}) end)
   ns:on("bye", function(socket, close) socket:disconnect(close) end)
-  ns:on("throw-out", function(_, room, close) ns:to(room):disconnect(close) return true end)
+  ns:on("throw-out", function(socket, room, close) socket.namespace:to(room):disconnect(close) return true end)
   ns:on("set-data", function(socket, key, value) socket.data[key] = value return true end)
   ns:on("get-data", function(socket) return socket.data end)
 end
