@@ -1,5 +1,5 @@
 // Each test runs for every server and, unless it says otherwise, in every way to connect.
-import { after, afterEach, before, describe } from "node:test";
+import { after, afterEach, before, beforeEach, describe } from "node:test";
 import { Clients, modes } from "./clients.mjs";
 import { servers } from "./servers.mjs";
 
@@ -9,13 +9,15 @@ export function suite(title, env, body, chosenModes = modes, chosenServers = ser
   for (const under of chosenServers) {
     describe(`${under.name}: ${title}`, () => {
       const context = { name: under.name };
-      before(async () => {
+      // once more, for a test that ended the server
+      context.restart = async () => {
         context.server = await under.start(env);
-      });
+      };
+      before(context.restart);
       for (const mode of chosenModes) {
         describe(mode.name, () => {
           const own = Object.create(context, { mode: { value: mode } });
-          before(() => {
+          beforeEach(() => {
             own.clients = new Clients(context.server.url, mode);
           });
           afterEach(() => own.clients.close());
@@ -32,9 +34,10 @@ export function rawSuite(title, env, body, chosenServers = servers) {
   for (const under of chosenServers) {
     describe(`${under.name}: ${title}`, () => {
       const context = { name: under.name };
-      before(async () => {
+      context.restart = async () => {
         context.server = await under.start(env);
-      });
+      };
+      before(context.restart);
       body(context);
       after(() => context.server.stop());
     });
