@@ -93,6 +93,7 @@ struct coroutine {
     struct coroutine *next_idle;
     uint64_t generation; /* changes with every run: stale wake-ups are told by it */
     bool waiting;
+    bool given_up; /* its thread cannot be used again */
     struct timer timer;
     struct net_task task;
 
@@ -197,6 +198,9 @@ struct script *script_started(lua_State *L, const char *what);
 
 void script_open_sockets(lua_State *L);
 void script_push_socket(lua_State *L, struct sio_socket *socket);
+
+/* The socket object on top can show its handshake from now on, even when the socket is gone. */
+void script_keep_handshake(lua_State *L, struct sio_socket *socket);
 
 void script_open_namespaces(lua_State *L);
 void script_finish_namespaces(lua_State *L);

@@ -190,6 +190,7 @@ static int body_use(lua_State *L)
 
     lua_settop(L, 0);
     script_push_socket(L, run->socket);
+    script_keep_handshake(L, run->socket); /* a client may well go while a backend is asked */
     return go_through_use(L, LUA_OK, 0);
 }
 

@@ -61,7 +61,9 @@ static void look_at_clock(lua_State *L, lua_Debug *where)
         describe_stop(L, script, where);
     }
     lua_sethook(L, look_at_clock, LUA_MASKCOUNT, 1);
-    lua_pushstring(L, script->stop_text);
+    /* Lua's own error for memory is the only one that no message handler of xpcall sees: that would
+     * run inside this hook, without hooks. What is logged is stop_text. */
+    lua_pushliteral(L, "not enough memory");
     lua_error(L);
 }
 

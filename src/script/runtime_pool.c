@@ -101,11 +101,17 @@ static void end_run(struct coroutine *coroutine, bool succeeded)
     coroutine->generation++;
     if (coroutine->finished)
         coroutine->finished(coroutine, succeeded);
-    give_back(coroutine);
+    if (coroutine->given_up)
+        free_coroutine(coroutine);
+    else
+        give_back(coroutine);
 }
 
-/* After an error: logs it and makes the thread usable again. What the closing of variables runs is
- * still under the failed run's limits. */
+/*
+ * After an error: logs it and makes the thread usable again. One that was stopped is given up: Lua
+ * keeps hooks off in a thread that an error in a hook has ended, so neither what closing its
+ * variables calls nor the next run would be limited.
+ */
 static void recover(struct coroutine *coroutine, int status)
 {
     struct script *script = coroutine->script;
@@ -114,10 +120,13 @@ static void recover(struct coroutine *coroutine, int status)
         script_report_yield(coroutine);
     else
         script_report(coroutine, status);
-    lua_closethread(coroutine->L, NULL);
-    lua_settop(coroutine->L, 0);
-    script_limit_time(coroutine->L);
-    if (status == LUA_ERRMEM)
+    coroutine->given_up = script->stopping;
+    if (!coroutine->given_up) {
+        lua_closethread(coroutine->L, NULL);
+        lua_settop(coroutine->L, 0);
+        coroutine->given_up = script->stopping; /* closing took too long */
+    }
+    if (status == LUA_ERRMEM && !script->stopping)
         lua_gc(script->L, LUA_GCCOLLECT);
 }
 

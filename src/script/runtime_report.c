@@ -64,7 +64,9 @@ static int write_error(lua_State *L)
     const char *text;
     struct str message;
 
-    if (lua_type(coroutine->L, -1) == LUA_TSTRING) {
+    if (coroutine->script->stopping) {
+        message = str_from(coroutine->script->stop_text);
+    } else if (lua_type(coroutine->L, -1) == LUA_TSTRING) {
         text = lua_tolstring(coroutine->L, -1, &size);
         message = str_of(text, size);
     } else {
@@ -106,7 +108,7 @@ void script_report(struct coroutine *coroutine, int status)
 {
     lua_State *L = coroutine->script->L;
 
-    if (status == LUA_ERRMEM) {
+    if (status == LUA_ERRMEM && !coroutine->script->stopping) {
         write_plain(coroutine, "out of memory in Lua (limits.lua_memory)");
         return;
     }

@@ -30,7 +30,7 @@ static void get_handshake(lua_State *L, const struct socket_object *object)
         return;
     socket = find(L, object);
     if (!socket)
-        return; /* nil: it went before anybody looked */
+        luaL_error(L, "socket.handshake: the socket has disconnected");
     script_push_handshake(L, &script_of(L)->scratch, socket);
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, 1, KEPT_HANDSHAKE);
@@ -250,6 +250,12 @@ static void make_object(lua_State *L, struct sio_socket *socket)
     memcpy(object->text, id.at, id.size);
     memcpy(object->text + id.size, name.at, name.size);
     script_set_type(L, SCRIPT_SOCKET);
+}
+
+void script_keep_handshake(lua_State *L, struct sio_socket *socket)
+{
+    script_push_handshake(L, &script_of(L)->scratch, socket);
+    lua_setiuservalue(L, -2, KEPT_HANDSHAKE);
 }
 
 /* One object a socket, so that scripts can compare sockets and use them as keys. The table is
