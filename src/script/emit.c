@@ -9,7 +9,7 @@ static bool is_reserved(struct str name)
     static const char *const reserved[] = {"connect",       "connect_error", "disconnect",
                                            "disconnecting", "newListener",   "removeListener"};
 
-    if (!memchr("cdnr", name.at[0], 4)) /* most names end here; an empty one has a NUL */
+    if (name.size == 0 || !strchr("cdnr", name.at[0])) /* most names end here */
         return false;
     for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
         if (str_equal(name, str_from(reserved[i])))

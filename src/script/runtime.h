@@ -172,8 +172,32 @@ void script_warn(const struct coroutine *coroutine, const char *message, struct 
 bool script_bind_namespaces(struct script *script);
 void script_free_namespaces(struct script *script);
 
-/* Body: function() — for timers. */
-int script_body_plain(lua_State *L);
+/* --- runtime_body.c: what runs inside the coroutine, called with the struct run ---------------- */
+
+int script_body_plain(lua_State *L); /* function() */
+int script_body_life(lua_State *L);  /* function(socket), function(socket, reason) */
+int script_body_error(lua_State *L); /* function(socket, { message = … }) */
+int script_body_decision(
+    lua_State *L); /* function(origin), function(name, auth) → run->decision */
+int script_body_event(
+    lua_State *L); /* function(socket, …), of "*" function(socket, event, …) */
+
+static inline void script_push_function(lua_State *L, int reference)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, reference);
+}
+
+/* Continuations behind a handler: what it returned from index `first` on is acknowledged. */
+int script_event_handled(lua_State *L, int status, lua_KContext first);
+int script_ended(lua_State *L, int status, lua_KContext context);
+
+/* --- runtime_middleware.c ---------------------------------------------------------------------- */
+
+int script_body_use(lua_State *L);
+void script_use_finished(struct coroutine *coroutine, bool succeeded);
+
+/* The event's handler behind the use_event functions. */
+int script_body_event_with_chain(lua_State *L);
 
 /* --- sandbox.c ------------------------------------------------------------------------------- */
 

@@ -202,8 +202,10 @@ struct coroutine *script_may_wait(lua_State *L, const char *what)
     struct script *script = script_started(L, what);
     struct coroutine *coroutine = script->current;
 
-    if (!coroutine || coroutine->L != L)
+    if (!coroutine || coroutine->L != L) {
         luaL_error(L, "%s cannot wait in a coroutine that the file made", what);
+        return NULL;
+    }
     if (!coroutine->may_wait)
         luaL_error(L, "%s cannot wait in a function that decides about origins or names", what);
     if (!lua_isyieldable(L))

@@ -43,8 +43,8 @@ static struct str join_traceback(struct str lines, char *to, size_t size)
         if (used + line.size + 2 > size)
             break;
         if (used > 0) {
-            memcpy(to + used, "; ", 2);
-            used += 2;
+            to[used++] = ';';
+            to[used++] = ' ';
         }
         memcpy(to + used, line.at, line.size);
         used += line.size;

@@ -182,6 +182,8 @@ static int set_data(lua_State *L)
     if (text.size == 0 || text.at[0] != '{')
         return luaL_error(L, "socket.data: a table with names expected, got %s",
                           text.size > 0 && text.at[0] == '[' ? "a list" : luaL_typename(L, 3));
+    if (text.size > VALUE_DATA_MAX)
+        return luaL_error(L, "socket.data: more than %d bytes", VALUE_DATA_MAX);
     if (!socket)
         return 0;
     tree = sio_socket_data(socket);
