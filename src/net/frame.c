@@ -19,8 +19,10 @@ struct frame {
     _Atomic uint32_t references;
     uint8_t header_size;
     int8_t kind;
+    uint8_t spelling; /* of a frame in another one's list */
     size_t payload_size;
-    uint8_t bytes[]; /* HEADER_MAX bytes, then the payload */
+    _Atomic(struct frame *) spellings; /* a list; in a member of one the next member */
+    uint8_t bytes[];                   /* HEADER_MAX bytes, then the payload */
 };
 
 static void put_big_endian(uint8_t *to, uint64_t value, int width)
@@ -71,7 +73,9 @@ struct frame *frame_new(enum frame_kind kind, size_t size)
     atomic_init(&frame->references, 1);
     frame->header_size = header_size_for(kind, size);
     frame->kind = (int8_t)kind;
+    frame->spelling = 0;
     frame->payload_size = size;
+    atomic_init(&frame->spellings, NULL);
     write_header(frame, kind);
     return frame;
 }
@@ -97,6 +101,39 @@ const uint8_t *frame_wire(const struct frame *frame, size_t *size)
     return frame->bytes + HEADER_MAX - frame->header_size;
 }
 
+static struct frame *find_spelling(struct frame *list, uint8_t spelling)
+{
+    while (list && list->spelling != spelling)
+        list = atomic_load_explicit(&list->spellings, memory_order_acquire);
+    return list;
+}
+
+struct frame *frame_spelled(struct frame *frame, uint8_t spelling,
+                            struct frame *(*make)(const struct frame *frame))
+{
+    struct frame *first = atomic_load_explicit(&frame->spellings, memory_order_acquire);
+    struct frame *made = find_spelling(first, spelling);
+
+    if (made)
+        return made;
+    made = make(frame);
+    if (!made)
+        return NULL;
+    made->spelling = spelling;
+    do {
+        /* Another thread may have been quicker. */
+        struct frame *found = find_spelling(first, spelling);
+        if (found) {
+            atomic_store_explicit(&made->spellings, NULL, memory_order_relaxed);
+            frame_unref(made);
+            return found;
+        }
+        atomic_store_explicit(&made->spellings, first, memory_order_relaxed);
+    } while (!atomic_compare_exchange_weak_explicit(
+        &frame->spellings, &first, made, memory_order_release, memory_order_acquire));
+    return made;
+}
+
 struct frame *frame_ref(struct frame *frame)
 {
     /* Relaxed: the caller's own reference keeps the frame alive meanwhile. */
@@ -105,11 +142,26 @@ struct frame *frame_ref(struct frame *frame)
     return frame;
 }
 
+/* A spelling may be queued somewhere for longer than the frame it belongs to. */
+static void unref_spellings(struct frame *frame)
+{
+    struct frame *next = atomic_load_explicit(&frame->spellings, memory_order_acquire);
+
+    while (next) {
+        struct frame *spelled = next;
+
+        next = atomic_exchange_explicit(&spelled->spellings, NULL, memory_order_acq_rel);
+        frame_unref(spelled);
+    }
+}
+
 void frame_unref(struct frame *frame)
 {
     /* Acquire-release: every reader's last use comes before the free. */
     uint32_t before = atomic_fetch_sub_explicit(&frame->references, 1, memory_order_acq_rel);
     assert(before > 0);
-    if (before == 1)
-        free(frame);
+    if (before > 1)
+        return;
+    unref_spellings(frame);
+    free(frame);
 }

@@ -8,7 +8,8 @@
  * Callers   engineio makes frames; net/output queues and sends them.
  * Owner     whoever holds a reference. frame_new() gives the first one, frame_ref()
  *           adds one, frame_unref() takes one back and frees with the last.
- * Threads   filled by one thread, read-only once shared; only the count is atomic.
+ * Threads   filled by one thread, read-only once shared; only the count and the list of other
+ *           spellings are atomic.
  * Units     sizes are bytes.
  * Errors    frame_new() returns NULL when out of memory. Nothing else can fail.
  */
@@ -43,6 +44,14 @@ struct str frame_body(const struct frame *frame);
 
 /* Header and payload as they go on the wire; `*size` is their length. */
 const uint8_t *frame_wire(const struct frame *frame, size_t *size);
+
+/*
+ * The same message spelled for peers that cannot take it as it is: `make` is called on first need,
+ * its frame is kept with this one and lives as long, so that a broadcast makes each spelling once.
+ * `spelling` is any number that names it for all callers. NULL when out of memory.
+ */
+struct frame *frame_spelled(struct frame *frame, uint8_t spelling,
+                            struct frame *(*make)(const struct frame *frame));
 
 struct frame *frame_ref(struct frame *frame);
 void frame_unref(struct frame *frame);

@@ -77,6 +77,51 @@ static void refuses_sizes_that_overflow(void **state)
     assert_null(frame_new(FRAME_TEXT, SIZE_MAX - 4));
 }
 
+static struct frame *shout(const struct frame *frame)
+{
+    struct frame *made = frame_new(FRAME_TEXT, frame_body(frame).size + 1);
+
+    memcpy(frame_payload(made), frame_body(frame).at, frame_body(frame).size);
+    frame_payload(made)[frame_body(frame).size] = '!';
+    return made;
+}
+
+static struct frame *no_memory(const struct frame *frame)
+{
+    (void)frame;
+    return NULL;
+}
+
+static void makes_each_spelling_once(void **state)
+{
+    struct frame *frame = frame_new(FRAME_TEXT, 2);
+    (void)state;
+
+    memcpy(frame_payload(frame), "hi", 2);
+    struct frame *first = frame_spelled(frame, 1, shout);
+    struct frame *second = frame_spelled(frame, 2, shout);
+    assert_memory_equal(frame_body(first).at, "hi!", 3);
+    assert_ptr_not_equal(first, second);
+    assert_ptr_equal(frame_spelled(frame, 1, no_memory), first);
+    assert_ptr_equal(frame_spelled(frame, 2, no_memory), second);
+    assert_null(frame_spelled(frame, 3, no_memory));
+    frame_unref(frame);
+}
+
+/* Run under AddressSanitizer. */
+static void spelling_outlives_its_frame_while_someone_sends_it(void **state)
+{
+    struct frame *frame = frame_new(FRAME_TEXT, 1);
+    (void)state;
+
+    *frame_payload(frame) = 'x';
+    struct frame *queued = frame_ref(frame_spelled(frame, 1, shout));
+    frame_spelled(frame, 2, shout);
+    frame_unref(frame);
+    assert_memory_equal(frame_body(queued).at, "x!", 2);
+    frame_unref(queued);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -85,6 +130,8 @@ int main(void)
         cmocka_unit_test(raw_frame_has_no_header),
         cmocka_unit_test(lives_until_last_reference),
         cmocka_unit_test(refuses_sizes_that_overflow),
+        cmocka_unit_test(makes_each_spelling_once),
+        cmocka_unit_test(spelling_outlives_its_frame_while_someone_sends_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
