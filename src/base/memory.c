@@ -7,10 +7,9 @@
  * architectures and glibc have good ones of their own.
  */
 #include <stddef.h>
+#include <stdint.h> /* stddef.h alone does not tell whose library it is */
 
 #if defined(__x86_64__) && !defined(__GLIBC__)
-
-#include <stdint.h>
 
 enum {
     STRING_FROM = 512, /* bytes from which the string instruction wins */

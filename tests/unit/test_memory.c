@@ -2,18 +2,19 @@
  * The release binary's own memcpy and memmove, compiled in under other names: the sanitizer build
  * has the library's.
  */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
 #undef __GLIBC__
 #define memcpy tested_memcpy
 #define memmove tested_memmove
 #include "../../src/base/memory.c"
 #undef memcpy
 #undef memmove
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 enum {
     SIZES = 700, /* past every border in the code */
