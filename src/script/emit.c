@@ -247,5 +247,7 @@ int script_emit_with_ack(lua_State *L)
         return luaL_error(L, "emit_with_ack: out of memory");
     }
     list_add_last(&script->waits, &wait->link);
-    return script_wait(L, coroutine, target->single ? socket_answered : all_answered);
+    lua_replace(L, 1); /* what was sent is not kept while we wait */
+    lua_settop(L, 1);
+    return script_wait(L, coroutine, socket ? socket_answered : all_answered);
 }

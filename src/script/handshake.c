@@ -105,7 +105,6 @@ static struct str take_str(const struct buf *gathered, size_t *at)
 
 static void push_query(lua_State *L, struct buf *scratch, struct str target)
 {
-    buf_reset(scratch);
     eio_query_each(target, gather_parameter, scratch);
     if (buf_failed(scratch))
         luaL_error(L, "handshake: out of memory");

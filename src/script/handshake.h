@@ -16,7 +16,7 @@
 #include <lauxlib.h>
 
 /* Pushes a table with headers, time, address, xdomain, secure, issued, url, query and auth.
- * `scratch` is overwritten. */
+ * `scratch` is empty. */
 void script_push_handshake(lua_State *L, struct buf *scratch, struct sio_socket *socket);
 
 #endif

@@ -72,7 +72,7 @@ static int write_line(lua_State *L, enum log_level level)
         luaL_checktype(L, 2, LUA_TTABLE);
         read_fields(L, script, fields);
     }
-    log_write_fields(script->log, level, str_of(message, size), fields);
+    script_log(script, level, str_of(message, size), fields);
     return 0;
 }
 
@@ -111,7 +111,7 @@ static int print(lua_State *L)
     }
     luaL_pushresult(&line);
     const char *text = lua_tolstring(L, -1, &size);
-    log_write_fields(script_of(L)->log, LOG_INFO, str_of(text, size), &LOG_END);
+    script_log(script_of(L), LOG_INFO, str_of(text, size), &LOG_END);
     return 0;
 }
 

@@ -60,6 +60,16 @@ struct script *script_started(lua_State *L, const char *what)
     return script;
 }
 
+struct buf *script_scratch(struct script *script)
+{
+    if (script->scratch.capacity > SCRIPT_SCRATCH_KEPT) {
+        buf_free(&script->scratch);
+        buf_init(&script->scratch, SCRIPT_SCRATCH_MAX);
+    }
+    buf_reset(&script->scratch);
+    return &script->scratch;
+}
+
 static double unit_factor(const char *unit)
 {
     static const struct {

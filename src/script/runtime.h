@@ -32,6 +32,7 @@ enum {
     SCRIPT_ID_MAX = 64,             /* bytes of a socket id or event name kept for log lines */
     SCRIPT_STOP_TEXT_MAX = 256,     /* bytes of the error that stops a run */
     SCRIPT_SCRATCH_MAX = 256 << 20, /* bytes for a list of rooms or sockets */
+    SCRIPT_SCRATCH_KEPT = 64 << 10, /* bytes of it kept for the next time */
     SCRIPT_PACKET_MAX = 1 << 30,    /* bytes of one packet made by Lua */
 };
 
@@ -78,7 +79,7 @@ struct script {
     struct list coroutines; /* all */
     struct list waits;      /* answers that socketio still owes us */
     struct list timers;     /* running ones, and those that script_start() will start */
-    struct buf scratch;     /* filled and read within one C function */
+    struct buf scratch;     /* see script_scratch() */
     struct value_writer writer;
     int sockets; /* registry reference: handle → socket object, weak */
     int metatables[SCRIPT_TYPES];
@@ -164,6 +165,10 @@ void script_limit_time(lua_State *L);
 void script_report(struct coroutine *coroutine, int status);
 void script_report_yield(struct coroutine *coroutine);
 
+/* A log line whose message comes from Lua. */
+void script_log(const struct script *script, enum log_level level, struct str message,
+                const struct log_field *fields);
+
 /* A mistake that is no Lua error. */
 void script_warn(const struct coroutine *coroutine, const char *message, struct str detail);
 
@@ -216,6 +221,9 @@ enum script_type script_type(lua_State *L, int index);
 
 /* "250ms", "1.5s", "2m", "1h", "1d" or milliseconds; a Lua error for anything else. */
 uint32_t script_duration(lua_State *L, int index);
+
+/* Empty memory for lists, filled and read within one C function. */
+struct buf *script_scratch(struct script *script);
 
 /* The script, or a Lua error while the file is still being loaded. */
 struct script *script_started(lua_State *L, const char *what);

@@ -5,6 +5,37 @@ enum {
     TRACEBACK_MAX = 8192, /* bytes; Lua shortens deep stacks to 21 lines itself */
 };
 
+static bool is_control(char byte)
+{
+    return (unsigned char)byte < 0x20 || byte == 0x7f;
+}
+
+/* What clients send gets into messages: it must not look like lines of its own, or reach a
+ * terminal. JSON lines are escaped by the log itself. */
+void script_log(const struct script *script, enum log_level level, struct str message,
+                const struct log_field *fields)
+{
+    char line[LOG_LINE_MAX];
+    size_t size = 0;
+
+    for (size_t i = 0; i < message.size && size + 4 < sizeof(line); i++) {
+        char byte = message.at[i];
+        if (script->log->format == LOG_TEXT && byte == '\n') {
+            line[size++] = '\\';
+            line[size++] = 'n';
+        } else if (script->log->format == LOG_TEXT && is_control(byte) && byte != '\t') {
+            static const char digits[] = "0123456789abcdef";
+            line[size++] = '\\';
+            line[size++] = 'x';
+            line[size++] = digits[(unsigned char)byte >> 4];
+            line[size++] = digits[byte & 15];
+        } else {
+            line[size++] = byte;
+        }
+    }
+    log_write_fields(script->log, level, str_of(line, size), fields);
+}
+
 /* The namespace, socket and event that a run is for. */
 static size_t fields_of(const struct coroutine *coroutine, struct log_field *fields)
 {
@@ -79,7 +110,7 @@ static int write_error(lua_State *L)
     fields[count++] =
         log_str("traceback", join_traceback(str_of(text, size), traceback, sizeof(traceback)));
     fields[count] = LOG_END;
-    log_write_fields(coroutine->script->log, LOG_ERROR, message, fields);
+    script_log(coroutine->script, LOG_ERROR, message, fields);
     return 0;
 }
 

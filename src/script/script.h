@@ -24,17 +24,21 @@ struct script;
 
 /* A state with the libraries open, ready for cfg_load(script_state(…)). NULL: out of memory. */
 struct script *script_new(const struct log *log);
+
+/* Handlers that wait end here without a word. While the server still lives nothing may reach the
+ * app any more: sessions are closed, and answers that socketio reports later find nobody. */
 void script_free(struct script *script);
 lua_State *script_state(struct script *script);
 
 /* What socketio calls; usable from now on, for namespaces whose data is script_namespace(). */
 struct sio_app script_app(struct script *script);
 
-/* Data for sio_namespace_options.data: the handlers of config->namespaces[index]. */
+/* Data for sio_namespace_options.data: the handlers of config->namespaces[index]. After
+ * script_start(). */
 void *script_namespace(struct script *script, size_t index);
 
 /* Binds the loaded configuration: limits take effect, handlers become callable. False: out of
- * memory. */
+ * memory. All of them must outlive the script, but for the server: see script_free(). */
 bool script_start(struct script *script, const struct config *config, struct net_loop *loop,
                   struct sio_server *server);
 

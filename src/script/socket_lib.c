@@ -31,7 +31,7 @@ static void get_handshake(lua_State *L, const struct socket_object *object)
     socket = find(L, object);
     if (!socket)
         luaL_error(L, "socket.handshake: the socket has disconnected");
-    script_push_handshake(L, &script_of(L)->scratch, socket);
+    script_push_handshake(L, script_scratch(script_of(L)), socket);
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, 1, KEPT_HANDSHAKE);
 }
@@ -49,11 +49,10 @@ static void gather_room(void *context, struct str name)
 
 static void get_rooms(lua_State *L, const struct socket_object *object)
 {
-    struct buf *scratch = &script_of(L)->scratch;
+    struct buf *scratch = script_scratch(script_of(L));
     struct sio_socket *socket = find(L, object);
     lua_Integer count = 0;
 
-    buf_reset(scratch);
     if (socket)
         sio_socket_rooms(socket, gather_room, scratch);
     if (buf_failed(scratch))
@@ -187,7 +186,7 @@ static int set_data(lua_State *L)
     if (!socket)
         return 0;
     tree = sio_socket_data(socket);
-    if (!tree || !replace_members(tree, text, &script->scratch))
+    if (!tree || !replace_members(tree, text, script_scratch(script)))
         return luaL_error(L, "socket.data: out of memory");
     return 0;
 }
@@ -256,7 +255,7 @@ static void make_object(lua_State *L, struct sio_socket *socket)
 
 void script_keep_handshake(lua_State *L, struct sio_socket *socket)
 {
-    script_push_handshake(L, &script_of(L)->scratch, socket);
+    script_push_handshake(L, script_scratch(script_of(L)), socket);
     lua_setiuservalue(L, -2, KEPT_HANDSHAKE);
 }
 

@@ -338,18 +338,18 @@ static void collect(void *context, struct sio_socket *socket)
 static int target_sockets(lua_State *L)
 {
     struct script *script = script_started(L, "sockets");
+    struct buf *handles = script_scratch(script);
     struct target room;
     size_t count;
 
-    buf_reset(&script->scratch);
-    each_socket(script, script_target(L, &room), collect, &script->scratch);
-    if (buf_failed(&script->scratch))
+    each_socket(script, script_target(L, &room), collect, handles);
+    if (buf_failed(handles))
         return luaL_error(L, "sockets: out of memory");
-    count = script->scratch.size / sizeof(struct sio_handle);
+    count = handles->size / sizeof(struct sio_handle);
     lua_createtable(L, count < INT32_MAX ? (int)count : 0, 0);
     for (size_t i = 0; i < count; i++) {
         struct sio_handle handle;
-        memcpy(&handle, script->scratch.at + i * sizeof(handle), sizeof(handle));
+        memcpy(&handle, handles->at + i * sizeof(handle), sizeof(handle));
         script_push_socket(L, sio_socket_find(script->server, handle));
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }

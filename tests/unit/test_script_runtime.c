@@ -484,6 +484,18 @@ static void log_lines_have_fields(void **state)
     expect_log(f, " warn careful a=x f=1.5 n=5 t=[1,2]\n");
 }
 
+static void logged_text_stays_on_its_line(void **state)
+{
+    struct fixture *f = *state;
+
+    start(f, "timer.after(1, function() log.info('a\\nb\\27[1m\\tc') end)\n"
+             "timer.after(2, function() error('x\\ny', 0) end)\n");
+    double_loop_advance(f->loop, 1);
+    expect_log(f, " info a\\nb\\x1b[1m\tc\n");
+    double_loop_advance(f->loop, 3);
+    expect_log(f, " error x\\ny event=timer");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -505,6 +517,7 @@ int main(void)
         SCRIPT_TEST(unknown_names_are_errors_when_they_are_read),
         SCRIPT_TEST(run_time_methods_do_not_work_while_loading),
         SCRIPT_TEST(log_lines_have_fields),
+        SCRIPT_TEST(logged_text_stays_on_its_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
