@@ -1,5 +1,7 @@
 #include "script_fixture.h"
 
+#include "script/runtime.h"
+
 /* --- middleware ------------------------------------------------------------------------------ */
 
 static void use_lets_pass_or_refuses(void **state)
@@ -368,6 +370,52 @@ static void memory_is_limited(void **state)
     close_session(f, session, EIO_TRANSPORT_CLOSE);
 }
 
+/* Wherever memory ends, one handler is lost and nothing else. */
+static void every_shortage_of_memory_is_survived(void **state)
+{
+    struct fixture *f = *state;
+    struct eio_session *session;
+    struct script *script = app_of(f)->script;
+
+    start(f, "local chat = namespace '/chat'\n"
+             "chat:use(function(socket)\n"
+             "  if socket.handshake.auth.no then return reject('no', { a = 1 }) end\n"
+             "end)\n"
+             "chat:use_event(function(socket, event) if event == 'no' then return reject('n') "
+             "end end)\n"
+             "chat:on('error', function(socket, err) socket:emit('err', err) end)\n"
+             "chat:on('*', function(socket, event, ...)\n"
+             "  socket:join('a', 'b')\n"
+             "  socket.data.x = { 1 }\n"
+             "  chat:to('a'):except('c'):emit('new', { n = #socket.rooms }, ...)\n"
+             "  sleep(1)\n"
+             "  return socket:timeout(1):emit_with_ack('ask')\n"
+             "end)\n");
+    f->log.level = LOG_OFF;
+    for (size_t spare = 0; spare < 12000; spare += 61) {
+        session = new_session(f);
+        script->memory_limit = script->memory + spare;
+        send_text(f, session, "0/chat,{\"no\":1}");
+        send_text(f, session, "0/chat,");
+        if (sio_namespace_count(sio_namespace_find(f->server, STR("/chat"))) > 0) {
+            send_text(f, session, "2/chat,1[\"no\"]");
+            send_text(f, session, "2/chat,2[\"do\",{\"a\":[1,2]},[3]]");
+            double_loop_advance(f->loop, spare * 100 + 10);
+            send_text(f, session, "3/chat,0[{\"b\":1}]");
+            double_loop_advance(f->loop, spare * 100 + 20);
+        }
+        script->memory_limit = SIZE_MAX;
+        close_session(f, session, EIO_TRANSPORT_CLOSE);
+        lua_gc(script->L, LUA_GCCOLLECT);
+    }
+    f->log.level = LOG_INFO;
+    session = enter(f, "/chat");
+    send_text(f, session, "2/chat,1[\"no\"]");
+    expect_sent(session, "2/chat,[\"err\",{\"message\":\"n\"}]");
+    expect_log(f, NULL);
+    close_session(f, session, EIO_TRANSPORT_CLOSE);
+}
+
 static void handlers_nest_only_so_deep(void **state)
 {
     struct fixture *f = *state;
@@ -512,6 +560,7 @@ int main(void)
         SCRIPT_TEST(timers_fire_once_or_again_until_stopped),
         SCRIPT_TEST(endless_handlers_are_stopped),
         SCRIPT_TEST(memory_is_limited),
+        SCRIPT_TEST(every_shortage_of_memory_is_survived),
         SCRIPT_TEST(handlers_nest_only_so_deep),
         SCRIPT_TEST(what_reaches_the_machine_is_not_there),
         SCRIPT_TEST(unknown_names_are_errors_when_they_are_read),
