@@ -128,3 +128,35 @@ size_t utf8_encode(char to[4], uint32_t code_point)
     to[3] = (char)(0x80 | (code_point & 63));
     return 4;
 }
+
+static bool begins_character(char byte)
+{
+    return ((unsigned char)byte & 0xc0) != 0x80;
+}
+
+static bool begins_pair(char byte)
+{
+    return (unsigned char)byte >= 0xf0;
+}
+
+size_t utf8_utf16_units(struct str text)
+{
+    size_t units = 0;
+
+    for (size_t i = 0; i < text.size; i++)
+        units += (size_t)begins_character(text.at[i]) + begins_pair(text.at[i]);
+    return units;
+}
+
+size_t utf8_utf16_prefix(struct str text, size_t units)
+{
+    size_t i = 0, counted = 0;
+
+    while (counted < units && i < text.size) {
+        counted += begins_pair(text.at[i]) ? 2 : 1;
+        do
+            i++;
+        while (i < text.size && !begins_character(text.at[i]));
+    }
+    return counted == units ? i : SIZE_MAX;
+}

@@ -30,6 +30,13 @@ static inline bool utf8_complete(uint32_t state)
  * subparts), as Node's Buffer.toString() does. */
 bool utf8_repair(struct buf *to, struct str text);
 
+/* How many UTF-16 code units valid text has: JavaScript's length. */
+size_t utf8_utf16_units(struct str text);
+
+/* The bytes that hold the first `units` code units of valid text; SIZE_MAX when there are fewer, or
+ * when the cut would part a surrogate pair. */
+size_t utf8_utf16_prefix(struct str text, size_t units);
+
 /* Writes the encoding of a code point (1 to 4 bytes) and returns its length. */
 size_t utf8_encode(char to[4], uint32_t code_point);
 

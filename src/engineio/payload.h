@@ -45,6 +45,8 @@ struct eio_payload {
     uint8_t *at;
     size_t left;
     bool finished;
+    bool binary; /* payload_v3 only: the form, and that there was nothing at all */
+    bool empty;
 };
 
 void eio_payload_begin(struct eio_payload *payload, uint8_t *bytes, size_t size);

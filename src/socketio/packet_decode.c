@@ -1,5 +1,7 @@
 #include "packet.h"
 
+#include "base/js_number.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -20,48 +22,9 @@ static const struct str reserved_names[] = {
 
 /* --- JavaScript's numbers ------------------------------------------------------------------- */
 
-/* Bytes of the white space character (as String.prototype.trim knows them) at `at`, or 0. */
-static size_t space_at(const char *at, const char *end)
-{
-    const uint8_t *byte = (const uint8_t *)at;
-
-    if (at == end)
-        return 0;
-    if (byte[0] < 0x80)
-        return byte[0] == ' ' || (byte[0] >= '\t' && byte[0] <= '\r') ? 1 : 0;
-    if (end - at >= 2 && byte[0] == 0xc2)
-        return byte[1] == 0xa0 ? 2 : 0; /* U+00A0 */
-    if (end - at < 3)
-        return 0;
-
-    uint32_t code = (uint32_t)byte[0] << 16 | (uint32_t)byte[1] << 8 | byte[2];
-    switch (code) {
-    case 0xe19a80: /* U+1680 */
-    case 0xe280a8: /* U+2028 */
-    case 0xe280a9: /* U+2029 */
-    case 0xe280af: /* U+202F */
-    case 0xe2819f: /* U+205F */
-    case 0xe38080: /* U+3000 */
-    case 0xefbbbf: /* U+FEFF */
-        return 3;
-    default:
-        return code >= 0xe28080 && code <= 0xe2808a ? 3 : 0; /* U+2000-200A */
-    }
-}
-
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
-}
-
-/* Trims at the front; white space at the end is found by whoever reads up to it. */
-static const char *skip_spaces(const char *at, const char *end)
-{
-    size_t width;
-
-    while ((width = space_at(at, end)) > 0)
-        at += width;
-    return at;
 }
 
 static double digits_value(const char *at, size_t count)
@@ -89,101 +52,19 @@ static const char *read_id(const char *at, const char *end, double *id)
 {
     const char *first, *last;
 
-    at = skip_spaces(at, end);
+    at = js_skip_spaces(at, end);
     for (first = at; at < end && is_digit(*at); at++)
         ;
     last = at;
-    at = skip_spaces(at, end);
+    at = js_skip_spaces(at, end);
     *id = digits_value(first, (size_t)(last - first));
     while (at < end && is_digit(*at)) {
         *id = NAN; /* white space between digits */
         while (at < end && is_digit(*at))
             at++;
-        at = skip_spaces(at, end);
+        at = js_skip_spaces(at, end);
     }
     return at;
-}
-
-/* "0x1F" behind its prefix; NaN when a digit is none of the radix. */
-static double radix_value(const char *at, const char *end, int radix)
-{
-    double value = 0;
-
-    if (at == end)
-        return NAN;
-    for (; at < end; at++) {
-        char lower = (char)(*at | 0x20);
-        int digit = is_digit(*at)                  ? *at - '0'
-                    : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10
-                                                   : 99;
-
-        if (digit >= radix)
-            return NAN;
-        value = value * radix + digit;
-    }
-    return value;
-}
-
-/* The end of a decimal literal at `at`, or NULL when there is none. */
-static const char *decimal_end(const char *at, const char *end)
-{
-    const char *start;
-    size_t digits;
-
-    if (at < end && *at == '+')
-        at++;
-    for (start = at; at < end && is_digit(*at); at++)
-        ;
-    digits = (size_t)(at - start);
-    if (at < end && *at == '.') {
-        for (start = ++at; at < end && is_digit(*at); at++)
-            ;
-        digits += (size_t)(at - start);
-    }
-    if (digits == 0)
-        return NULL;
-    if (at < end && (*at | 0x20) == 'e') {
-        at++;
-        if (at < end && *at == '+')
-            at++;
-        for (start = at; at < end && is_digit(*at); at++)
-            ;
-        if (at == start)
-            return NULL;
-    }
-    return at;
-}
-
-/*
- * Number(text) for the text between type digit and '-'. There is no minus sign in it, as that
- * ends it; and since one follows, strtod() stops in time. NaN also stands for "Infinity": neither
- * is a count.
- */
-static double count_value(const char *at, const char *end)
-{
-    at = skip_spaces(at, end);
-
-    const char *stop = at;
-    while (stop < end && !space_at(stop, end))
-        stop++;
-    if (skip_spaces(stop, end) != end)
-        return NAN;
-    if (at == stop)
-        return 0;
-
-    if (stop - at >= 2 && at[0] == '0' && !is_digit(at[1])) {
-        switch (at[1] | 0x20) {
-        case 'x':
-            return radix_value(at + 2, stop, 16);
-        case 'o':
-            return radix_value(at + 2, stop, 8);
-        case 'b':
-            return radix_value(at + 2, stop, 2);
-        default:
-            break;
-        }
-    }
-    return decimal_end(at, stop) == stop ? strtod(at, NULL) : NAN;
 }
 
 /* --- the head -------------------------------------------------------------------------------- */
@@ -202,7 +83,7 @@ static const char *read_type(const char *at, const char *end, struct sio_incomin
         "unknown packet type 8",
         "unknown packet type 9",
     };
-    size_t width = space_at(at, end);
+    size_t width = js_space(at, end);
 
     in->type = SIO_CONNECT;
     if (at == end || width > 0)
@@ -223,7 +104,7 @@ static const char *read_count(const char *at, const char *end, uint32_t max_atta
                               struct sio_incoming *in)
 {
     const char *dash = memchr(at, '-', (size_t)(end - at));
-    double count = dash ? count_value(at, dash) : NAN;
+    double count = dash ? js_number(str_of(at, (size_t)(dash - at))) : NAN;
 
     if (!isfinite(count) || count < 1 || floor(count) != count) {
         in->error = "Illegal attachments";
@@ -264,7 +145,7 @@ bool sio_decoder_head(struct sio_decoder *decoder, uint8_t *bytes, size_t size,
         at = comma ? comma + 1 : end;
     }
 
-    if (at < end && (is_digit(*at) || space_at(at, end) > 0)) {
+    if (at < end && (is_digit(*at) || js_space(at, end) > 0)) {
         in->has_id = true;
         at = read_id(at, end, &in->id);
     }
