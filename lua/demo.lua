@@ -1,4 +1,4 @@
--- The demo that skua runs when there is no file: every event comes back, and goes to all.
+-- The demo that skua runs when there is no file: events come back, "broadcast" goes to the others.
 listen "127.0.0.1:3000"
 
 cors { origins = "*" }

@@ -4,7 +4,7 @@
 -- Where to listen: "host:port", "[::1]:port", ":port" (every address) or "unix:/run/skua.sock".
 listen "0.0.0.0:3000"
 
--- Which web pages may connect. Without this statement no CORS header is sent.
+-- Which web pages may connect. Without this statement no CORS header is sent and none is refused.
 cors {
   origins     = { "http://localhost:5173", "https://*.example.com" },
   credentials = true,
@@ -23,7 +23,7 @@ engine {
 limits {
   max_payload = "1MB",    -- one message
   -- connections = 10000, -- default: the descriptor limit, less a reserve
-  -- backlog     = "16MB", -- bytes that may wait for one socket before it is closed
+  -- backlog     = "16MB", -- bytes that may wait for one client before it is closed
 }
 
 -- log { level = "info", format = "text" }    -- or "json"
