@@ -8,9 +8,11 @@
 #include <sys/resource.h>
 
 enum {
-    REPORT_MAX = 1024 * 1024,    /* bytes of messages */
+    REPORT_MAX = 1024 * 1024,    /* bytes of messages: room for all faults */
+    FAULTS_MAX = 500,            /* then the file is stopped: it is in a loop */
+    FAULT_TEXT_MAX = 1000,       /* bytes */
     LOAD_TIME_MS = 10000,        /* a file that computes longer is stopped */
-    LOAD_HOOK_COUNT = 1000000,   /* instructions between looks at the clock */
+    LOAD_HOOK_COUNT = 10000,     /* instructions between looks at the clock */
     RESERVED_DESCRIPTORS = 64,   /* listeners, log, Redis, files: not for connections */
     FALLBACK_CONNECTIONS = 1000, /* when the descriptor limit is not known */
 };
@@ -51,8 +53,24 @@ int cfg_current_line(lua_State *L)
     return 0;
 }
 
+/* Once the time is over each instruction throws: pcall only moves the place. */
+static void stop_endless(lua_State *L, lua_Debug *info)
+{
+    (void)info;
+    struct cfg_loader *loader = cfg_loader_of(L);
+
+    if (clock_thread_cpu_us() <= loader->stop_us)
+        return;
+    lua_sethook(L, stop_endless, LUA_MASKCOUNT, 1);
+    luaL_error(L, "the file computed for more than %d seconds", LOAD_TIME_MS / 1000);
+}
+
 static void add_fault(struct cfg_loader *loader, int line, char *text)
 {
+    if (loader->fault_count == FAULTS_MAX) {
+        free(text);
+        return;
+    }
     struct cfg_fault *grown =
         text ? realloc(loader->faults, (loader->fault_count + 1) * sizeof(*grown)) : NULL;
 
@@ -64,7 +82,10 @@ static void add_fault(struct cfg_loader *loader, int line, char *text)
     loader->faults = grown;
     grown[loader->fault_count] =
         (struct cfg_fault){.line = line, .order = (uint32_t)loader->fault_count, .text = text};
-    loader->fault_count++;
+    if (++loader->fault_count == FAULTS_MAX && lua_gethook(loader->L)) {
+        loader->stop_us = 0;
+        lua_sethook(loader->L, stop_endless, LUA_MASKCOUNT, 1);
+    }
 }
 
 void cfg_fault(struct cfg_loader *loader, int line, const char *format, ...)
@@ -73,9 +94,12 @@ void cfg_fault(struct cfg_loader *loader, int line, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    if (vasprintf(&text, format, args) < 0)
-        text = NULL;
+    int size = vasprintf(&text, format, args);
     va_end(args);
+    if (size < 0)
+        text = NULL;
+    else if (size > FAULT_TEXT_MAX) /* what was found is quoted, and may be of any size */
+        text[FAULT_TEXT_MAX] = '\0';
     add_fault(loader, line, text);
 }
 
@@ -139,6 +163,9 @@ static void write_report(struct cfg_loader *loader, struct cfg_report *report)
             buf_printf(&report->text, "%s: %s\n", loader->name, fault->text);
         free(fault->text);
     }
+    if (loader->fault_count == FAULTS_MAX)
+        buf_printf(&report->text, "%s: these are %d faults; more are not shown\n", loader->name,
+                   FAULTS_MAX);
     report->count += loader->fault_count;
     free(loader->faults);
     if (loader->out_of_memory) {
@@ -159,15 +186,6 @@ void cfg_report_free(struct cfg_report *report)
 }
 
 /* --- running the file ---------------------------------------------------------------------- */
-
-static void stop_endless(lua_State *L, lua_Debug *info)
-{
-    (void)info;
-    struct cfg_loader *loader = cfg_loader_of(L);
-
-    if (clock_thread_cpu_us() > loader->stop_us)
-        luaL_error(L, "the file computed for more than %d seconds", LOAD_TIME_MS / 1000);
-}
 
 /* A name that nothing defines: most likely a misspelled statement. */
 static int unknown_name(lua_State *L)

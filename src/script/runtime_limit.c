@@ -5,6 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum {
+    LOAD_TIME_MS =
+        10000, /* for a coroutine while the file is loaded, as config gives the file */
+};
+
 /* Shrinking never fails, as Lua demands, whatever the limit says. */
 void *script_allocate(void *owner, void *block, size_t old_size, size_t new_size)
 {
@@ -29,6 +34,11 @@ void *script_allocate(void *owner, void *block, size_t old_size, size_t new_size
     return moved;
 }
 
+static uint32_t time_limit_ms(const struct script *script)
+{
+    return script->config ? script->config->limits.handler_time_ms : LOAD_TIME_MS;
+}
+
 static void describe_stop(lua_State *L, struct script *script, lua_Debug *where)
 {
     char place[SCRIPT_STOP_TEXT_MAX / 2] = "";
@@ -36,8 +46,8 @@ static void describe_stop(lua_State *L, struct script *script, lua_Debug *where)
     if (lua_getinfo(L, "Sl", where) && where->currentline > 0)
         snprintf(place, sizeof(place), "%s:%d: ", where->short_src, where->currentline);
     snprintf(script->stop_text, sizeof(script->stop_text),
-             "%sstopped: computed for more than %u ms (limits.handler_time)", place,
-             (unsigned)script->config->limits.handler_time_ms);
+             "%sstopped: computed for more than %u ms%s", place,
+             (unsigned)time_limit_ms(script), script->config ? " (limits.handler_time)" : "");
 }
 
 /*
@@ -54,9 +64,10 @@ static void look_at_clock(lua_State *L, lua_Debug *where)
 
         if (script->started_us == 0)
             script->started_us = now_us;
-        if (!script->config || now_us - script->started_us <
-                                   script->config->limits.handler_time_ms * UINT64_C(1000))
+        if (now_us - script->started_us < time_limit_ms(script) * UINT64_C(1000)) {
+            script_limit_time(L); /* a thread that outlived a stop looks at each instruction */
             return;
+        }
         script->stopping = true;
         describe_stop(L, script, where);
     }
@@ -67,7 +78,9 @@ static void look_at_clock(lua_State *L, lua_Debug *where)
     lua_error(L);
 }
 
+/* A thread made by a run that is over its time gets nothing done, or each would take some more. */
 void script_limit_time(lua_State *L)
 {
-    lua_sethook(L, look_at_clock, LUA_MASKCOUNT, SCRIPT_HOOK_COUNT);
+    lua_sethook(L, look_at_clock, LUA_MASKCOUNT,
+                script_of(L)->stopping ? 1 : SCRIPT_HOOK_COUNT);
 }
