@@ -1,6 +1,6 @@
 /*
- * engineio: sessions of Engine.IO protocol 4 over WebSocket and HTTP long-polling: handshake,
- * heartbeat, payloads, upgrade, close. Knows no namespaces.
+ * engineio: sessions of Engine.IO protocols 4 and 3 over WebSocket and HTTP long-polling:
+ * handshake, heartbeat, payloads, upgrade, close. Knows no namespaces.
  *
  * Callers   http/ hands it the requests on its path; socketio is its handler.
  * Owner     an eio_server belongs to a worker. A session lives from `open` until `closed` returns;
@@ -9,7 +9,8 @@
  * Units     milliseconds, bytes.
  * Errors    a faulty peer loses its session with the reference's reason and one log line; nothing
  *           is reported by return values.
- * Source    protocol/engine-io.md; vectors engine-io-v4-parser.json, http.json.
+ * Source    protocol/engine-io.md; vectors engine-io-v4-parser.json, engine-io-v3-parser.json,
+ *           http.json.
  */
 #ifndef SKUA_ENGINEIO_ENGINEIO_H
 #define SKUA_ENGINEIO_ENGINEIO_H
@@ -39,6 +40,7 @@ struct eio_options {
     bool polling;
     bool websocket;
     bool allow_upgrades;
+    bool legacy_clients; /* protocol 3 too */
     uint32_t ping_interval_ms;
     uint32_t ping_timeout_ms;
     uint32_t upgrade_timeout_ms;
@@ -53,7 +55,7 @@ struct eio_handshake {
     uint64_t time_ms; /* wall clock */
     bool secure;
     bool cross_domain; /* an Origin header was sent (the reference's xdomain) */
-    uint8_t protocol;  /* 4 */
+    uint8_t protocol;  /* 4 or 3 */
     struct str target;
     struct str address;
     struct str origin;                 /* empty when absent */
@@ -70,6 +72,11 @@ void eio_handshake_unref(struct eio_handshake *handshake);
 void eio_query_each(struct str target,
                     bool (*param)(void *context, struct str name, struct str value),
                     void *context);
+
+/* The same for parameters alone, in UTF-8: a query without its '?'. */
+void eio_form_each(struct str form,
+                   bool (*param)(void *context, struct str name, struct str value),
+                   void *context);
 
 struct eio_handler {
     /* A new session; its data may be set here. Returning false closes it at once. */

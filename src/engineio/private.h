@@ -6,7 +6,8 @@
  *   transport_polling, transport_websocket
  *               what carries a session's packets
  *   upgrade     a second transport that asks to take over
- *   payload, query, jsonp, queue, handshake, cors
+ *   codec       a session's packets in the spelling of its protocol
+ *   payload, payload_v3, query, jsonp, queue, handshake, cors
  *               what they are made of, each with its own header or in engineio.h
  *
  * A session is OPEN, then perhaps CLOSING (the server closed it, but a polling client has not
@@ -39,6 +40,7 @@ struct eio_server {
     struct eio_handler handler;
     struct map sessions; /* by id; those that are CLOSED are not in it */
     struct frame *ping;  /* packets that are the same for everyone */
+    struct frame *pong;
     struct frame *probe_answer;
     bool closed;
 };
@@ -53,6 +55,7 @@ enum eio_state {
 enum eio_wait {
     EIO_WAIT_PING,  /* the time to send a ping */
     EIO_WAIT_PONG,  /* its answer */
+    EIO_WAIT_PEER,  /* protocol 3: the client's next ping */
     EIO_WAIT_CLOSE, /* a poll that fetches the close */
 };
 
@@ -65,7 +68,7 @@ struct eio_session {
     struct eio_handshake *handshake;
     void *data;
     char id[RANDOM_ID_SIZE];
-    uint8_t protocol;  /* 4; chooses the codec */
+    uint8_t protocol;  /* 4 or 3; chooses the codec */
     uint8_t transport; /* enum eio_transport */
     uint8_t state;     /* enum eio_state */
     uint8_t wait;      /* enum eio_wait */
@@ -122,7 +125,7 @@ void eio_session_fault(struct eio_session *session, enum eio_close_reason reason
 /* The queue of a CLOSING session has been sent: what is left is the close itself. */
 void eio_session_await_close(struct eio_session *session);
 
-/* Another transport took over: the wait for a pong begins anew. */
+/* Another transport took over: the wait for a sign of life begins anew. */
 void eio_session_rearm(struct eio_session *session);
 
 /* The line about a payload over the limit. */
@@ -131,10 +134,36 @@ void eio_log_too_large(const struct eio_session *session, uint64_t size);
 /* The line about a queue over the limit. */
 void eio_log_backlog(const struct eio_session *session, uint64_t queued);
 
+/* --- codec -------------------------------------------------------------------------------- */
+
+/* Decodes one packet: the payload of a WebSocket message. */
+void eio_codec_packet(const struct eio_session *session, enum frame_kind kind, uint8_t *bytes,
+                      size_t size, struct eio_packet *packet);
+
+/* Goes through a POST's body; FRAME_BINARY is the form that only protocol 3 has. */
+void eio_codec_begin(const struct eio_session *session, enum frame_kind form,
+                     struct eio_payload *payload, uint8_t *bytes, size_t size);
+bool eio_codec_next(const struct eio_session *session, struct eio_payload *payload,
+                    struct eio_packet *packet);
+
+/* The packet as the session's WebSocket takes it; NULL when out of memory. Lives as long as
+ * `frame`. */
+struct frame *eio_codec_frame(const struct eio_session *session, struct frame *frame);
+
+/* The body of a poll's answer and its form. NULL when out of memory. */
+struct frame *eio_codec_body(const struct eio_session *session, struct frame *const *frames,
+                             size_t count, enum frame_kind *form);
+
+/* Bodies without data: a noop, a close, and a noop with the close behind it. */
+struct str eio_codec_noop(const struct eio_session *session);
+struct str eio_codec_close(const struct eio_session *session);
+struct str eio_codec_noop_close(const struct eio_session *session);
+
 /* --- polling ------------------------------------------------------------------------------ */
 
-/* Answers the handshake with the open packet; ends the exchange. */
-void eio_polling_answer_open(const struct eio_session *session, struct http_exchange *exchange,
+/* Answers the handshake with the open packet; ends the exchange. False when out of memory: the
+ * exchange is the caller's. */
+bool eio_polling_answer_open(const struct eio_session *session, struct http_exchange *exchange,
                              struct frame *open);
 
 /* A poll, a post or a nonsense method on a session. */
@@ -143,8 +172,8 @@ void eio_polling_request(struct eio_session *session, struct http_exchange *exch
 /* Answers the pending poll, if there is one, with what is queued, if anything is. */
 void eio_polling_flush(struct eio_session *session);
 
-/* Answers the pending poll, if any, with one packet without data. */
-void eio_polling_release(struct eio_session *session, enum eio_packet_type type);
+/* Answers the pending poll, if any, with this body. */
+void eio_polling_release(struct eio_session *session, struct str body);
 
 /* Destroys a POST that is being received. */
 void eio_polling_drop_post(struct eio_session *session);

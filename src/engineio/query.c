@@ -88,16 +88,17 @@ static bool take_param(struct str *text, struct str *name, struct str *value)
     return false;
 }
 
-static bool add_param(struct params *params, struct str raw_name, struct str raw_value)
+static bool add_param(struct params *params, struct str raw_name, struct str raw_value,
+                      enum charset charset)
 {
     struct param *param = &params->list[params->count];
 
     param->name = params->text.size;
-    if (!decode(&params->text, &params->scratch, raw_name, LATIN_1))
+    if (!decode(&params->text, &params->scratch, raw_name, charset))
         return false;
     param->name_size = params->text.size - param->name;
     param->value = params->text.size;
-    if (!decode(&params->text, &params->scratch, raw_value, LATIN_1))
+    if (!decode(&params->text, &params->scratch, raw_value, charset))
         return false;
     param->value_size = params->text.size - param->value;
 
@@ -131,7 +132,7 @@ static size_t count_char(struct str text, char c)
     return count;
 }
 
-static bool collect(struct params *params, struct str query)
+static bool collect(struct params *params, struct str query, enum charset charset)
 {
     struct str name, value;
 
@@ -140,16 +141,14 @@ static bool collect(struct params *params, struct str query)
         return false;
 
     while (take_param(&query, &name, &value))
-        if (!add_param(params, name, value))
+        if (!add_param(params, name, value, charset))
             return false;
     return true;
 }
 
-void eio_query_each(struct str target,
-                    bool (*param)(void *context, struct str name, struct str value),
-                    void *context)
+static void each(struct str query, enum charset charset,
+                 bool (*param)(void *context, struct str name, struct str value), void *context)
 {
-    struct str query = query_string(target);
     struct params params = {0};
 
     if (query.size == 0)
@@ -158,7 +157,7 @@ void eio_query_each(struct str target,
     buf_init(&params.text, query.size * 3);
     buf_init(&params.scratch, query.size * 2);
     map_init(&params.places);
-    if (collect(&params, query)) {
+    if (collect(&params, query, charset)) {
         for (size_t i = 0; i < params.count; i++) {
             const struct param *p = &params.list[i];
             const char *text = params.text.at;
@@ -172,6 +171,20 @@ void eio_query_each(struct str target,
     free(params.list);
     buf_free(&params.scratch);
     buf_free(&params.text);
+}
+
+void eio_query_each(struct str target,
+                    bool (*param)(void *context, struct str name, struct str value),
+                    void *context)
+{
+    each(query_string(target), LATIN_1, param, context);
+}
+
+void eio_form_each(struct str form,
+                   bool (*param)(void *context, struct str name, struct str value),
+                   void *context)
+{
+    each(form, UTF_8, param, context);
 }
 
 static void note_jsonp(struct eio_query *query, struct str value)

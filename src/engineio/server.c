@@ -39,8 +39,9 @@ struct eio_server *eio_server_new(struct net_loop *loop, struct random *random,
     server->handler = *handler;
     map_init(&server->sessions);
     server->ping = eio_packet_frame(EIO_PACKET_PING, STR(""));
+    server->pong = eio_packet_frame(EIO_PACKET_PONG, STR(""));
     server->probe_answer = eio_packet_frame(EIO_PACKET_PONG, STR("probe"));
-    if (!server->ping || !server->probe_answer) {
+    if (!server->ping || !server->pong || !server->probe_answer) {
         eio_server_free(server);
         return NULL;
     }
@@ -52,6 +53,8 @@ void eio_server_free(struct eio_server *server)
     assert(map_size(&server->sessions) == 0);
     if (server->ping)
         frame_unref(server->ping);
+    if (server->pong)
+        frame_unref(server->pong);
     if (server->probe_answer)
         frame_unref(server->probe_answer);
     map_free(&server->sessions);
@@ -92,6 +95,11 @@ static bool transport_enabled(const struct eio_options *options, enum eio_transp
         break;
     }
     return false;
+}
+
+static bool speaks(const struct eio_server *server, uint8_t protocol)
+{
+    return protocol == 4 || server->options.legacy_clients;
 }
 
 static bool has_control_character(struct str text)
@@ -178,15 +186,15 @@ static void polling_handshake(struct eio_server *server, struct http_exchange *e
         eio_session_new(server, http_exchange_request(exchange), query);
     struct frame *open = session ? eio_session_open_packet(session) : NULL;
 
-    if (!open) {
+    if (!open || !eio_polling_answer_open(session, exchange, open)) {
         if (session)
             eio_session_discard(session);
         http_exchange_destroy(exchange);
-        return;
+    } else {
+        eio_session_start(session);
     }
-    eio_polling_answer_open(session, exchange, open);
-    frame_unref(open);
-    eio_session_start(session);
+    if (open)
+        frame_unref(open);
 }
 
 static void plain_request(struct eio_server *server, struct http_exchange *exchange,
@@ -195,7 +203,7 @@ static void plain_request(struct eio_server *server, struct http_exchange *excha
     struct eio_session *session;
     enum error error = check(server, http_exchange_request(exchange), query, &session);
 
-    if (error == NO_ERROR && !session && query->protocol != 4)
+    if (error == NO_ERROR && !session && !speaks(server, query->protocol))
         error = UNSUPPORTED_PROTOCOL;
     if (error != NO_ERROR)
         answer_error(server, exchange, error);
@@ -294,7 +302,7 @@ static void upgrade_request(struct eio_server *server, struct http_exchange *exc
         accept_and_close(server, exchange);
     else if (session)
         candidate(server, exchange, query, session);
-    else if (query->protocol != 4)
+    else if (!speaks(server, query->protocol))
         refuse_protocol(server, exchange);
     else if (server->closed)
         http_exchange_destroy(exchange);

@@ -119,6 +119,23 @@ static void await_pong(struct eio_session *session)
     wait_for(session, EIO_WAIT_PONG, session->server->options.ping_timeout_ms);
 }
 
+/* Protocol 3: the client pings, and nothing else it sends counts. */
+static void await_peer(struct eio_session *session)
+{
+    const struct eio_options *options = &session->server->options;
+
+    wait_for(session, EIO_WAIT_PEER,
+             (uint64_t)options->ping_interval_ms + options->ping_timeout_ms);
+}
+
+static void begin_heartbeat(struct eio_session *session)
+{
+    if (session->protocol == 3)
+        await_peer(session);
+    else
+        await_ping(session);
+}
+
 static void fire(struct timer *timer)
 {
     struct eio_session *session = CONTAINER_OF(timer, struct eio_session, timer);
@@ -132,6 +149,9 @@ static void fire(struct timer *timer)
     case EIO_WAIT_PONG:
         eio_session_fault(session, EIO_PING_TIMEOUT, "no pong in time");
         break;
+    case EIO_WAIT_PEER:
+        eio_session_fault(session, EIO_PING_TIMEOUT, "no ping in time");
+        break;
     case EIO_WAIT_CLOSE:
         eio_session_end(session, EIO_FORCED_CLOSE);
         break;
@@ -142,7 +162,7 @@ void eio_session_start(struct eio_session *session)
 {
     const struct eio_handler *handler = &session->server->handler;
 
-    await_ping(session);
+    begin_heartbeat(session);
     if (!handler->open(handler->owner, session)) {
         session->refused = true;
         eio_session_end(session, EIO_FORCED_CLOSE);
@@ -153,6 +173,8 @@ void eio_session_rearm(struct eio_session *session)
 {
     if (session->wait == EIO_WAIT_PONG)
         await_pong(session);
+    else if (session->wait == EIO_WAIT_PEER)
+        await_peer(session);
 }
 
 /* A peer that sends something lives, but that buys it time only once a ping. */
@@ -164,6 +186,24 @@ static void extend_pong(struct eio_session *session)
     await_pong(session);
 }
 
+static void take_ping(struct eio_session *session)
+{
+    if (session->protocol != 3) {
+        eio_session_fault(session, EIO_TRANSPORT_ERROR, "a ping from a client of protocol 4");
+        return;
+    }
+    await_peer(session);
+    eio_session_send(session, session->server->pong);
+}
+
+static void take_pong(struct eio_session *session)
+{
+    if (session->protocol == 3)
+        eio_session_fault(session, EIO_TRANSPORT_ERROR, "a pong from a client of protocol 3");
+    else
+        await_ping(session);
+}
+
 void eio_session_packet(struct eio_session *session, const struct eio_packet *packet)
 {
     if (session->state != EIO_OPEN)
@@ -173,10 +213,10 @@ void eio_session_packet(struct eio_session *session, const struct eio_packet *pa
 
     switch (packet->type) {
     case EIO_PACKET_PING:
-        eio_session_fault(session, EIO_TRANSPORT_ERROR, "a ping from a client of protocol 4");
+        take_ping(session);
         break;
     case EIO_PACKET_PONG:
-        await_ping(session);
+        take_pong(session);
         break;
     case EIO_PACKET_MESSAGE:
         session->server->handler.message(session, packet->kind, packet->data, packet->size);
@@ -242,7 +282,7 @@ static void close_transport(struct eio_session *session)
         net_ws_close(session->ws, 0);
     session->ws = NULL;
     eio_polling_drop_post(session);
-    eio_polling_release(session, EIO_PACKET_CLOSE);
+    eio_polling_release(session, eio_codec_close(session));
 }
 
 void eio_session_end(struct eio_session *session, enum eio_close_reason reason)

@@ -11,8 +11,8 @@ enum {
     CONTENT_LENGTH_MAX = 24, /* characters of a size_t */
 };
 
-/* A noop and the close, parted as in every body. */
-static const struct str close_payload = {"6\x1e\x31", 3};
+static const struct str text_type = {"text/plain; charset=UTF-8", 25};
+static const struct str binary_type = {"application/octet-stream", 24};
 
 /* What an answer takes from its request, which may be gone when the answer is made. */
 struct reply {
@@ -32,7 +32,8 @@ struct eio_post {
     struct eio_session *session;
     struct http_exchange *exchange;
     struct buf body;
-    bool complete; /* being handled: no longer to be destroyed */
+    enum frame_kind form; /* FRAME_BINARY: only protocol 3 has it */
+    bool complete;        /* being handled: no longer to be destroyed */
 };
 
 /* --- answers ------------------------------------------------------------------------------ */
@@ -103,11 +104,10 @@ void eio_answer_empty(const struct eio_server *server, struct http_exchange *exc
 static void answer_payload(const struct eio_session *session, struct http_exchange *exchange,
                            const struct reply *reply, struct str payload, struct frame *frame)
 {
-    static const struct str content_type = {"text/plain; charset=UTF-8", 25};
     struct frame *script;
 
     if (!session->jsonp) {
-        answer(exchange, reply, content_type, payload, frame);
+        answer(exchange, reply, text_type, payload, frame);
         return;
     }
     script = eio_jsonp_script(str_of(session->jsonp_index, session->jsonp_size),
@@ -116,17 +116,33 @@ static void answer_payload(const struct eio_session *session, struct http_exchan
         http_exchange_destroy(exchange);
         return;
     }
-    answer(exchange, reply, content_type, STR(""), script);
+    answer(exchange, reply, text_type, STR(""), script);
     frame_unref(script);
 }
 
-void eio_polling_answer_open(const struct eio_session *session, struct http_exchange *exchange,
+/* The same with a body of eio_codec_body(). */
+static void answer_body(const struct eio_session *session, struct http_exchange *exchange,
+                        const struct reply *reply, struct frame *body, enum frame_kind form)
+{
+    if (form == FRAME_BINARY)
+        answer(exchange, reply, binary_type, STR(""), body);
+    else
+        answer_payload(session, exchange, reply, STR(""), body);
+}
+
+bool eio_polling_answer_open(const struct eio_session *session, struct http_exchange *exchange,
                              struct frame *open)
 {
     struct reply reply;
+    enum frame_kind form;
+    struct frame *body = eio_codec_body(session, &open, 1, &form);
 
+    if (!body)
+        return false;
     reply_init(&reply, session->server, http_exchange_request(exchange));
-    answer_payload(session, exchange, &reply, frame_body(open), NULL);
+    answer_body(session, exchange, &reply, body, form);
+    frame_unref(body);
+    return true;
 }
 
 /* --- polls -------------------------------------------------------------------------------- */
@@ -140,9 +156,10 @@ static struct eio_poll *take_poll(struct eio_session *session)
 }
 
 /* All that is queued as a body; the queue is empty then. */
-static struct frame *take_payload(struct eio_session *session)
+static struct frame *take_payload(struct eio_session *session, enum frame_kind *form)
 {
-    struct frame *payload = eio_payload_encode(session->queue.frames, session->queue.count);
+    struct frame *payload =
+        eio_codec_body(session, session->queue.frames, session->queue.count, form);
 
     eio_queue_clear(&session->queue);
     return payload;
@@ -152,14 +169,15 @@ static struct frame *take_payload(struct eio_session *session)
 static void answer_queued(struct eio_session *session, struct http_exchange *exchange,
                           const struct reply *reply)
 {
-    struct frame *payload = take_payload(session);
+    enum frame_kind form;
+    struct frame *payload = take_payload(session, &form);
 
     if (!payload) {
         http_exchange_destroy(exchange);
         eio_session_fault(session, EIO_TRANSPORT_ERROR, "out of memory");
         return;
     }
-    answer_payload(session, exchange, reply, STR(""), payload);
+    answer_body(session, exchange, reply, payload, form);
     frame_unref(payload);
     if (session->state == EIO_CLOSING) {
         eio_polling_drop_post(session);
@@ -177,14 +195,13 @@ void eio_polling_flush(struct eio_session *session)
     free(poll);
 }
 
-void eio_polling_release(struct eio_session *session, enum eio_packet_type type)
+void eio_polling_release(struct eio_session *session, struct str body)
 {
     struct eio_poll *poll = take_poll(session);
-    char packet = (char)('0' + type);
 
     if (!poll)
         return;
-    answer_payload(session, poll->exchange, &poll->reply, str_of(&packet, 1), NULL);
+    answer_payload(session, poll->exchange, &poll->reply, body, NULL);
     free(poll);
 }
 
@@ -249,7 +266,7 @@ static void handle_poll(struct eio_session *session, struct http_exchange *excha
     if (session->queue.count > 0) {
         answer_queued(session, exchange, &reply);
     } else if (session->state == EIO_CLOSING) {
-        answer_payload(session, exchange, &reply, close_payload, NULL);
+        answer_payload(session, exchange, &reply, eio_codec_noop_close(session), NULL);
         eio_session_end(session, EIO_FORCED_CLOSE);
     } else {
         hold_poll(session, exchange, &reply);
@@ -320,19 +337,19 @@ static void post_body(void *owner, const uint8_t *bytes, size_t size)
         fail_post(post);
 }
 
-static void handle_packets(struct eio_session *session, struct buf *body)
+static void handle_packets(struct eio_session *session, enum frame_kind form, struct buf *body)
 {
     struct eio_payload payload;
     struct eio_packet packet;
 
-    eio_payload_begin(&payload, (uint8_t *)body->at, body->size);
-    while (session->state != EIO_CLOSED && eio_payload_next(&payload, &packet)) {
+    eio_codec_begin(session, form, &payload, (uint8_t *)body->at, body->size);
+    while (session->state != EIO_CLOSED && eio_codec_next(session, &payload, &packet)) {
         if (packet.type != EIO_PACKET_CLOSE) {
             eio_session_packet(session, &packet);
             continue;
         }
         eio_polling_flush(session);
-        eio_polling_release(session, EIO_PACKET_NOOP);
+        eio_polling_release(session, eio_codec_noop(session));
         eio_session_end(session, EIO_TRANSPORT_CLOSE);
     }
 }
@@ -369,21 +386,33 @@ static bool unwrap_form(struct buf *body, bool *present)
     return true;
 }
 
+/* False when out of memory. `*present`: there is a payload; a form may come without. */
+static bool read_body(struct eio_post *post, bool *present)
+{
+    *present = true;
+    if (post->form == FRAME_BINARY) {
+        *present = !post->session->jsonp; /* a form is text */
+        return true;
+    }
+    return repair_body(&post->body) &&
+           (!post->session->jsonp || unwrap_form(&post->body, present));
+}
+
 static void post_end(void *owner)
 {
     struct eio_post *post = owner;
     struct eio_session *session = post->session;
     struct http_exchange *exchange = post->exchange;
-    bool present = true; /* a payload; a form may come without */
+    bool present;
     struct reply reply;
 
-    if (!repair_body(&post->body) || (session->jsonp && !unwrap_form(&post->body, &present))) {
+    if (!read_body(post, &present)) {
         fail_post(post);
         return;
     }
     post->complete = true;
     if (present)
-        handle_packets(session, &post->body);
+        handle_packets(session, post->form, &post->body);
     reply_init(&reply, session->server, http_exchange_request(exchange));
     free_post(post);
     answer(exchange, &reply, STR("text/html"), STR("ok"), NULL);
@@ -404,13 +433,11 @@ static const struct http_exchange_handler post_handler = {
     .aborted = post_aborted,
 };
 
-static const char *post_fault(const struct eio_session *session,
-                              const struct http_request *request)
+static const char *post_fault(const struct eio_session *session, enum frame_kind form)
 {
     if (session->post)
         return "a second post beside an unfinished one";
-    if (str_equal(http_request_header(request, "content-type"),
-                  STR("application/octet-stream")))
+    if (form == FRAME_BINARY && session->protocol != 3)
         return "a binary body";
     return NULL;
 }
@@ -418,7 +445,10 @@ static const char *post_fault(const struct eio_session *session,
 static void handle_post(struct eio_session *session, struct http_exchange *exchange)
 {
     struct eio_server *server = session->server;
-    const char *fault = post_fault(session, http_exchange_request(exchange));
+    struct str content_type =
+        http_request_header(http_exchange_request(exchange), "content-type");
+    enum frame_kind form = str_equal(content_type, binary_type) ? FRAME_BINARY : FRAME_TEXT;
+    const char *fault = post_fault(session, form);
     struct eio_post *post;
 
     if (fault) {
@@ -434,6 +464,7 @@ static void handle_post(struct eio_session *session, struct http_exchange *excha
     }
     post->session = session;
     post->exchange = exchange;
+    post->form = form;
     buf_init(&post->body, server->options.max_payload);
     session->post = post;
     http_exchange_set_handler(exchange, &post_handler, post);

@@ -2,10 +2,11 @@
 
 static void on_message(void *owner, enum frame_kind kind, uint8_t *payload, size_t size)
 {
+    struct eio_session *session = owner;
     struct eio_packet packet;
 
-    eio_packet_decode(kind, payload, size, &packet);
-    eio_session_packet(owner, &packet);
+    eio_codec_packet(session, kind, payload, size, &packet);
+    eio_session_packet(session, &packet);
 }
 
 static void on_closed(void *owner, const struct net_ws_closing *closing)
@@ -60,16 +61,10 @@ void eio_websocket_attach(struct eio_session *session, struct net_ws *ws)
 
 void eio_websocket_send(struct eio_session *session, struct frame *frame)
 {
-    if (frame_kind(frame) == FRAME_TEXT || !session->base64) {
-        net_ws_send(session->ws, frame);
-        return;
-    }
+    struct frame *spelled = eio_codec_frame(session, frame);
 
-    struct frame *text = eio_packet_base64(frame);
-    if (!text) {
+    if (spelled)
+        net_ws_send(session->ws, spelled);
+    else
         eio_session_fault(session, EIO_TRANSPORT_ERROR, "out of memory");
-        return;
-    }
-    net_ws_send(session->ws, text);
-    frame_unref(text);
 }

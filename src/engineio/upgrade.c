@@ -66,7 +66,7 @@ static void release_poll(struct timer *timer)
     assert(upgrade->state == PROBED);
     await_noop(upgrade);
     eio_polling_flush(session);
-    eio_polling_release(session, EIO_PACKET_NOOP);
+    eio_polling_release(session, eio_codec_noop(session));
 }
 
 static void answer_probe(struct eio_upgrade *upgrade)
@@ -94,7 +94,7 @@ static void switch_transport(struct eio_upgrade *upgrade)
         net_ws_close(session->ws, 0);
     eio_polling_drop_post(session);
     eio_polling_flush(session);
-    eio_polling_release(session, EIO_PACKET_CLOSE);
+    eio_polling_release(session, eio_codec_close(session));
     if (session->state == EIO_CLOSED) {
         net_ws_close(ws, 0);
         return;
@@ -115,8 +115,8 @@ static void on_message(void *owner, enum frame_kind kind, uint8_t *payload, size
     struct eio_upgrade *upgrade = owner;
     struct eio_packet packet;
 
-    eio_packet_decode(kind, payload, size, &packet);
-    if (packet.type == EIO_PACKET_PING &&
+    eio_codec_packet(upgrade->session, kind, payload, size, &packet);
+    if (packet.type == EIO_PACKET_PING && packet.kind == FRAME_TEXT &&
         str_equal(str_of(packet.data, packet.size), STR("probe")))
         answer_probe(upgrade);
     else if (packet.type == EIO_PACKET_UPGRADE)

@@ -1,3 +1,4 @@
+#include "legacy.h"
 #include "private.h"
 
 #include <assert.h>
@@ -23,7 +24,11 @@ struct sio_client *sio_client_new(struct sio_server *server, struct eio_session 
         log_error(server->log, "out of memory for a connection", LOG_END);
         return NULL;
     }
-    *client = (struct sio_client){.server = server, .session = session};
+    *client = (struct sio_client){
+        .server = server,
+        .session = session,
+        .legacy = eio_session_handshake(session)->protocol == 3,
+    };
     list_add_last(&server->clients, &client->in_server);
     list_init(&client->sockets);
     timer_init(&client->connect_timer, connect_timed_out);
@@ -173,6 +178,24 @@ static void refuse_connect(struct sio_client *client, struct str nsp, struct str
     frame_unref(frame);
 }
 
+/* The ids of old clients' sockets are made of the session's: a second socket would have the
+ * first one's, also while that is in middleware. */
+static bool has_joined(const struct sio_client *client, struct str nsp)
+{
+    for (struct list *link = client->sockets.next; link != &client->sockets;
+         link = link->next) {
+        if (str_equal(CONTAINER_OF(link, struct sio_socket, in_client)->nsp->name, nsp))
+            return true;
+    }
+    return false;
+}
+
+static struct str origin_refusal(const struct sio_client *client)
+{
+    return client->legacy ? STR("\"origin not allowed\"")
+                          : STR("{\"message\":\"origin not allowed\"}");
+}
+
 static void take_connect(struct sio_client *client, struct sio_incoming *in)
 {
     struct sio_server *server = client->server;
@@ -183,8 +206,12 @@ static void take_connect(struct sio_client *client, struct sio_incoming *in)
         wrong_state(client, "CONNECT to one namespace too many", in->nsp);
         return;
     }
+    if (client->legacy && has_joined(client, in->nsp)) {
+        wrong_state(client, "CONNECT", in->nsp);
+        return;
+    }
     if (nsp && !sio_namespace_allows(nsp, eio_session_handshake(client->session)->origin)) {
-        refuse_connect(client, in->nsp, STR("{\"message\":\"origin not allowed\"}"));
+        refuse_connect(client, in->nsp, origin_refusal(client));
         return;
     }
     if (nsp && nsp->kind != SIO_NAMED)
@@ -209,6 +236,14 @@ static void take_connect(struct sio_client *client, struct sio_incoming *in)
         return;
     }
     server->app.connecting(server->app.owner, socket);
+}
+
+void sio_client_begin(struct sio_client *client)
+{
+    struct sio_incoming in = {.type = SIO_CONNECT, .nsp = STR("/"), .payload = STR("")};
+
+    if (client->legacy)
+        take_connect(client, &in);
 }
 
 static void take_event(struct sio_socket *socket, const struct sio_incoming *in)
@@ -254,25 +289,48 @@ static void take_packet(struct sio_client *client, struct sio_socket *socket,
     }
 }
 
+static void take_payload(struct sio_client *client, struct sio_incoming *in, struct str auth)
+{
+    struct sio_socket *socket = find_socket(client, in->nsp);
+
+    if (socket && socket->nsp->max_payload > 0)
+        in->limit = socket->nsp->max_payload;
+    if (!sio_decoder_payload(&client->decoder, in)) {
+        undecodable(client, in);
+    } else if (in->complete) {
+        if (client->legacy && in->type == SIO_CONNECT)
+            in->payload = auth;
+        take_packet(client, socket, in);
+    } else if (!socket) { /* it would be refused when whole: collect nothing for strangers */
+        wrong_state(client, "binary packet", in->nsp);
+    }
+}
+
+/* What old clients write as a namespace is an address. */
+static void take_legacy_payload(struct sio_client *client, struct sio_incoming *in)
+{
+    struct sio_address address;
+
+    if (sio_address_read(&address, in->nsp, in->type == SIO_CONNECT)) {
+        in->nsp = buf_str(&address.path);
+        take_payload(client, in, buf_str(&address.auth));
+    } else {
+        in->error = address.error;
+        undecodable(client, in);
+    }
+    sio_address_free(&address);
+}
+
 static void take_text(struct sio_client *client, uint8_t *bytes, size_t size,
                       struct sio_incoming *in)
 {
-    struct sio_socket *socket;
-
     if (!sio_decoder_head(&client->decoder, bytes, size,
-                          client->server->options.max_attachments, in)) {
+                          client->server->options.max_attachments, in))
         undecodable(client, in);
-        return;
-    }
-    socket = find_socket(client, in->nsp);
-    if (socket && socket->nsp->max_payload > 0)
-        in->limit = socket->nsp->max_payload;
-    if (!sio_decoder_payload(&client->decoder, in))
-        undecodable(client, in);
-    else if (in->complete)
-        take_packet(client, socket, in);
-    else if (!socket) /* it would be refused when whole: collect nothing for strangers */
-        wrong_state(client, "binary packet", in->nsp);
+    else if (client->legacy)
+        take_legacy_payload(client, in);
+    else
+        take_payload(client, in, STR(""));
 }
 
 static void take_binary(struct sio_client *client, const uint8_t *bytes, size_t size,

@@ -9,6 +9,7 @@
  *   broadcast.c  who is a target, sending to them
  *   ack.c        answers that are waited for
  *   packet_*.c   the text of packets (packet.h)
+ *   legacy.c     what old clients write as a namespace (legacy.h)
  *
  * Owner     server → namespaces, clients; client → sockets. A socket is unlinked from everything
  *           before its memory is buried at the end of the loop's turn, so a callback may end any
@@ -57,6 +58,7 @@ struct sio_client {
     struct timer connect_timer;
     struct sio_decoder decoder;
     uint32_t socket_count;
+    bool legacy;      /* of socket.io 1 or 2, over Engine.IO 3 */
     bool closing;     /* nothing is read any more */
     bool close_asked; /* eio_session_close() was called */
     struct net_grave grave;
@@ -108,7 +110,8 @@ struct sio_socket {
     uint32_t room_count;
     uint8_t state;
     bool in_own_room; /* has never left it: there is no membership for it */
-    char id[RANDOM_ID_SIZE];
+    uint32_t id_size;
+    char id[];
 };
 
 struct sio_room {
@@ -134,6 +137,9 @@ void sio_slot_release(struct sio_server *server, struct sio_socket *socket);
 /* --- client.c --- */
 
 struct sio_client *sio_client_new(struct sio_server *server, struct eio_session *session);
+
+/* The session knows its client: an old one joins the root without a word. */
+void sio_client_begin(struct sio_client *client);
 void sio_client_message(struct sio_client *client, enum frame_kind kind, uint8_t *bytes,
                         size_t size);
 

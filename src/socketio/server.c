@@ -134,9 +134,11 @@ static bool session_open(void *owner, struct eio_session *session)
 {
     struct sio_client *client = sio_client_new(owner, session);
 
-    if (client)
-        eio_session_set_data(session, client);
-    return client != NULL;
+    if (!client)
+        return false;
+    eio_session_set_data(session, client);
+    sio_client_begin(client);
+    return true;
 }
 
 static void session_message(struct eio_session *session, enum frame_kind kind, uint8_t *bytes,

@@ -5,10 +5,34 @@
 
 /* --- life ------------------------------------------------------------------------------------ */
 
+/* Old clients know their id before they join: it is made of the session's. */
+static size_t legacy_prefix_size(const struct sio_client *client,
+                                 const struct sio_namespace *nsp)
+{
+    if (!client->legacy || str_equal(nsp->name, STR("/")))
+        return 0;
+    return nsp->name.size + 1;
+}
+
+static void write_id(struct sio_socket *socket, size_t prefix)
+{
+    const struct sio_namespace *nsp = socket->nsp;
+
+    if (prefix > 0) {
+        memcpy(socket->id, nsp->name.at, nsp->name.size);
+        socket->id[nsp->name.size] = '#';
+    }
+    if (socket->client->legacy)
+        memcpy(socket->id + prefix, eio_session_id(socket->session).at, RANDOM_ID_SIZE);
+    else
+        random_id(nsp->server->random, socket->id);
+}
+
 struct sio_socket *sio_socket_new(struct sio_client *client, struct sio_namespace *nsp,
                                   struct str auth)
 {
-    struct sio_socket *socket = malloc(sizeof(*socket));
+    size_t prefix = legacy_prefix_size(client, nsp);
+    struct sio_socket *socket = malloc(sizeof(*socket) + prefix + RANDOM_ID_SIZE);
 
     if (!socket)
         return NULL;
@@ -18,6 +42,7 @@ struct sio_socket *sio_socket_new(struct sio_client *client, struct sio_namespac
         .client = client,
         .state = SIO_JOINING,
         .auth_size = auth.size,
+        .id_size = (uint32_t)(prefix + RANDOM_ID_SIZE),
     };
     list_init(&socket->rooms);
     list_init(&socket->acks);
@@ -28,7 +53,7 @@ struct sio_socket *sio_socket_new(struct sio_client *client, struct sio_namespac
     }
     if (!sio_slot_take(nsp->server, socket))
         goto fail;
-    random_id(nsp->server->random, socket->id);
+    write_id(socket, prefix);
     list_add_last(&client->sockets, &socket->in_client);
     client->socket_count++;
     nsp->joining++;
@@ -117,6 +142,10 @@ static void send_connect(struct sio_socket *socket)
     static const struct str before = {"{\"sid\":\"", 8}, after = {"\"}", 2};
     char json[8 + RANDOM_ID_SIZE + 2];
 
+    if (socket->client->legacy) {
+        send_frame(socket, sio_frame_new(SIO_CONNECT, socket->nsp->name, STR(""), STR("")));
+        return;
+    }
     memcpy(json, before.at, before.size);
     memcpy(json + before.size, socket->id, RANDOM_ID_SIZE);
     memcpy(json + before.size + RANDOM_ID_SIZE, after.at, after.size);
@@ -160,6 +189,31 @@ void sio_socket_accept(struct sio_socket *socket)
     server->app.connected(server->app.owner, socket);
 }
 
+static void write_refusal(struct buf *json, struct str message, struct str data)
+{
+    buf_add_str(json, STR("{\"message\":"));
+    json_write_string(json, message);
+    if (data.size > 0) {
+        buf_add_str(json, STR(",\"data\":"));
+        buf_add_str(json, data);
+    }
+    buf_add_byte(json, '}');
+}
+
+/* Old clients get the data, or the message where JavaScript takes the data for false. */
+static void write_legacy_refusal(struct buf *json, struct str message, struct str data)
+{
+    static const char *const falsy[] = {"", "null", "false", "0", "\"\""};
+
+    for (size_t i = 0; i < sizeof(falsy) / sizeof(falsy[0]); i++) {
+        if (str_equal(data, str_from(falsy[i]))) {
+            json_write_string(json, message);
+            return;
+        }
+    }
+    buf_add_str(json, data);
+}
+
 void sio_socket_refuse(struct sio_socket *socket, struct str message, struct str data)
 {
     struct buf json;
@@ -167,13 +221,10 @@ void sio_socket_refuse(struct sio_socket *socket, struct str message, struct str
     if (socket->state != SIO_JOINING)
         return;
     buf_init(&json, SIZE_MAX);
-    buf_add_str(&json, STR("{\"message\":"));
-    json_write_string(&json, message);
-    if (data.size > 0) {
-        buf_add_str(&json, STR(",\"data\":"));
-        buf_add_str(&json, data);
-    }
-    buf_add_byte(&json, '}');
+    if (socket->client->legacy)
+        write_legacy_refusal(&json, message, data);
+    else
+        write_refusal(&json, message, data);
     send_frame(socket, buf_failed(&json) ? NULL
                                          : sio_frame_new(SIO_CONNECT_ERROR, socket->nsp->name,
                                                          STR(""), buf_str(&json)));
@@ -244,7 +295,7 @@ void sio_socket_disconnect(struct sio_socket *socket, bool close)
 
 struct str sio_socket_id(const struct sio_socket *socket)
 {
-    return str_of(socket->id, RANDOM_ID_SIZE);
+    return str_of(socket->id, socket->id_size);
 }
 
 struct sio_namespace *sio_socket_namespace(const struct sio_socket *socket)

@@ -2,9 +2,9 @@
  * eio_echo: an Engine.IO server without Socket.IO that sends every message back, for the official
  * Engine.IO protocol suite.
  *
- *   build/tests/tools/eio_echo PORT
+ *   build/tests/tools/eio_echo PORT [legacy]
  *
- * Listens on 127.0.0.1 with the suite's settings: path /engine.io/, pings every 300 ms, answered
+ * With "legacy" it serves protocol 3 too. Listens on 127.0.0.1 with the suite's settings: path /engine.io/, pings every 300 ms, answered
  * within 200 ms, bodies and messages of up to 1,000,000 bytes.
  */
 #include "engineio/engineio.h"
@@ -117,11 +117,13 @@ static void listen_on(struct net_loop *loop, uint16_t port, struct http_service 
 int main(int count, char **arguments)
 {
     static struct random random;
+    const bool legacy = count == 3 && strcmp(arguments[2], "legacy") == 0;
     const struct eio_options options = {
         .path = STR("/engine.io/"),
         .polling = true,
         .websocket = true,
         .allow_upgrades = true,
+        .legacy_clients = legacy,
         .ping_interval_ms = PING_INTERVAL_MS,
         .ping_timeout_ms = PING_TIMEOUT_MS,
         .upgrade_timeout_ms = UPGRADE_TIMEOUT_MS,
@@ -135,8 +137,8 @@ int main(int count, char **arguments)
         .closed = echo_closed,
     };
 
-    if (count != 2) {
-        fprintf(stderr, "usage: eio_echo PORT\n");
+    if (count != 2 && !legacy) {
+        fprintf(stderr, "usage: eio_echo PORT [legacy]\n");
         return 2;
     }
     random_init(&random);
