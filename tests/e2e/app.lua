@@ -151,11 +151,13 @@ serve(namespace "/")
 serve(namespace "/custom")
 serve(namespace "/org-*")
 
-serve(namespace "/admin"):use(function(socket)
+local admin = namespace "/admin"
+admin:use(function(socket)
   if socket.handshake.auth.token ~= "s3cret" then
     return reject("unauthorized", { code = 401 })
   end
 end)
+admin:on("message-with-ack", function(_, ...) return ... end)
 
 namespace "/plain-refusal":use(function() return reject("no") end)
 

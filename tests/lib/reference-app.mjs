@@ -18,7 +18,7 @@ const options = {
 if ((process.env.CORS ?? "on") === "on")
   options.cors = { origin: ["http://app.example", "http://other.example"], credentials: true };
 
-const http = createServer();
+const http = createServer((_, response) => response.writeHead(404).end());
 const io = new Server(http, options);
 const goodbyes = new Map();
 const errors = new Map();
@@ -125,9 +125,11 @@ serve(io.of("/"));
 serve(io.of("/custom"));
 serve(io.of(/^\/org-[^/]*$/));
 
-serve(io.of("/admin")).use((socket, next) =>
+const admin = io.of("/admin");
+admin.use((socket, next) =>
   next(socket.handshake.auth.token === "s3cret" ? undefined : refusal("unauthorized", { code: 401 })),
 );
+admin.on("connection", (socket) => on(socket, "message-with-ack", (...args) => args));
 io.of("/plain-refusal").use((socket, next) => next(refusal("no")));
 io.of("/throwing").use((socket, next) => next(refusal("internal error"))); // what skua tells of a throwing middleware
 

@@ -1,0 +1,69 @@
+// Servers whose application sends every event "m" back, and messages of any bytes in such events: what the suite of
+// RFC 6455 needs an echo for.
+import { fileURLToPath } from "node:url";
+import { ServerProcess } from "./process.mjs";
+import { startSkuaText } from "./servers.mjs";
+import { BINARY, TEXT, frame, WebSocketClient } from "./websocket.mjs";
+
+export const MAX_MESSAGE = 16 * 1024 * 1024;
+
+const program = `
+listen "127.0.0.1:0"
+engine { ping_interval = "10m" }
+limits { max_payload = ${MAX_MESSAGE}, handler_time = "10s" }
+namespace("/"):on("m", function(socket, value) socket:emit("m", value) end)
+`;
+
+export const servers = [
+  { name: "skua", start: () => startSkuaText(program) },
+  {
+    name: "reference",
+    start: () =>
+      new ServerProcess(process.execPath, [fileURLToPath(import.meta.url)], { env: { MAX_MESSAGE: String(MAX_MESSAGE) } }).ready(),
+  },
+].filter(({ name }) => (process.env.SERVERS ?? "skua,reference").split(",").includes(name));
+
+const BEFORE = '42["m","';
+const AFTER = '"]';
+export const TEXT_OVERHEAD = BEFORE.length + AFTER.length;
+
+// The text message for a payload, which must mean itself in a JSON string: no quotes, backslashes, control characters.
+export function textMessage(payload) {
+  return Buffer.concat([Buffer.from(BEFORE), Buffer.from(payload), Buffer.from(AFTER)]);
+}
+
+// A text message of that many bytes in all.
+export function textOfSize(size, fill = "*") {
+  return textMessage(Buffer.alloc(size - TEXT_OVERHEAD, fill));
+}
+
+// A binary message comes behind this text, both ways.
+export const binaryPreface = '451-["m",{"_placeholder":true,"num":0}]';
+
+export async function open(transport, server) {
+  const client = await WebSocketClient.open(transport, server, "/socket.io/?EIO=4&transport=websocket");
+  await client.next("the open packet");
+  await client.send(frame(TEXT, "40"));
+  await client.next("the namespace's answer");
+  return client;
+}
+
+export function sendPreface(client) {
+  return client.send(frame(TEXT, binaryPreface));
+}
+
+export async function expectEcho(client, opcode, message) {
+  if (opcode === BINARY) await client.expect(TEXT, binaryPreface);
+  await client.expect(opcode, message);
+}
+
+// Run as a program: the reference server.
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const { createServer } = await import("node:http");
+  const { Server } = await import("socket.io");
+  const http = createServer();
+  const io = new Server(http, { pingInterval: 600_000, maxHttpBufferSize: Number(process.env.MAX_MESSAGE) });
+  io.on("connection", (socket) => socket.on("m", (value) => socket.emit("m", value)));
+  http.listen(0, "127.0.0.1", () => console.error(`listening port=${http.address().port}`));
+  process.on("SIGTERM", () => process.exit(0));
+}
