@@ -12,7 +12,7 @@ GEN := $(B)/gen
 VERSION := $(shell cat VERSION)
 
 sources := $(shell find src -name '*.c' | LC_ALL=C sort)
-objects := $(sources:src/%.c=$(OBJ)/%.o) $(OBJ)/embed.o
+objects := $(sources:src/%.c=$(OBJ)/%.o) $(OBJ)/embed.o $(OBJ)/client_files.o
 embedded := $(sort $(wildcard lua/*.lua))
 unit_sources := $(sort $(wildcard tests/unit/test_*.c))
 unit_tests := $(unit_sources:%.c=$(B)/%)
@@ -21,7 +21,7 @@ tidied := $(sources:%.c=$(B)/tidy/%.ok)
 CPPFLAGS := -D_GNU_SOURCE -Isrc -I$(GEN) -DSKUA_VERSION='"$(VERSION)"'
 CFLAGS := -std=gnu11 -g -Wall -Wextra -Werror -fvisibility=hidden -ffunction-sections -fdata-sections \
 	-ffile-prefix-map=$(CURDIR)=.
-libraries := libwebsockets liblua libhiredis libhttp_parser libbearssl
+libraries := libwebsockets liblua libhiredis libhttp_parser libbearssl libz
 
 ifeq ($(FLAVOUR),musl)
 DEPS := $(realpath $(B)/deps/musl)
@@ -75,6 +75,14 @@ $(GEN)/versions.h: vendor/lock
 		$$3 == "orig" { printf "    \"%s %s\\n\" \\\n", $$1, $$2 } END { print "    \"\"" }' $< >$@
 
 $(OBJ)/embed.o: $(GEN)/embed.S $(embedded) $(OBJ)/flags
+	@mkdir -p $(@D)
+	@$(CC) -fPIE -c $< -o $@
+
+# by vendor/deps.sh already, unless it was never called
+$(GEN)/client/files.S:
+	@vendor/client.sh
+
+$(OBJ)/client_files.o: $(GEN)/client/files.S $(OBJ)/flags
 	@mkdir -p $(@D)
 	@$(CC) -fPIE -c $< -o $@
 

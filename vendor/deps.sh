@@ -8,7 +8,7 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 flavour=$1
 cache=${SKUA_CACHE:-$root/build}
-libraries="lua5.4 libwebsockets hiredis jsmn bearssl http-parser"
+libraries="lua5.4 libwebsockets hiredis jsmn bearssl http-parser zlib"
 
 case $flavour in
 musl)
@@ -136,3 +136,4 @@ if [ ! -d "$final" ]; then
     mv "$PREFIX" "$final"
 fi
 [ "$(readlink "$root/build/deps/$flavour")" = "$final" ] || ln -sfn "$final" "$root/build/deps/$flavour"
+"$root/vendor/client.sh"
