@@ -2,7 +2,7 @@
 // RFC 6455 needs an echo for.
 import { fileURLToPath } from "node:url";
 import { ServerProcess } from "./process.mjs";
-import { startSkuaText } from "./servers.mjs";
+import { startSkuaText, servers as chosen } from "./servers.mjs";
 import { BINARY, TEXT, frame, WebSocketClient } from "./websocket.mjs";
 
 export const MAX_MESSAGE = 16 * 1024 * 1024;
@@ -18,10 +18,9 @@ export const servers = [
   { name: "skua", start: () => startSkuaText(program) },
   {
     name: "reference",
-    start: () =>
-      new ServerProcess(process.execPath, [fileURLToPath(import.meta.url)], { env: { MAX_MESSAGE: String(MAX_MESSAGE) } }).ready(),
+    start: () => new ServerProcess(process.execPath, [fileURLToPath(import.meta.url)]).ready(),
   },
-].filter(({ name }) => (process.env.SERVERS ?? "skua,reference").split(",").includes(name));
+].filter(({ name }) => chosen.some((one) => one.name === name));
 
 const BEFORE = '42["m","';
 const AFTER = '"]';
@@ -62,7 +61,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { createServer } = await import("node:http");
   const { Server } = await import("socket.io");
   const http = createServer();
-  const io = new Server(http, { pingInterval: 600_000, maxHttpBufferSize: Number(process.env.MAX_MESSAGE) });
+  const io = new Server(http, { pingInterval: 600_000, maxHttpBufferSize: MAX_MESSAGE });
   io.on("connection", (socket) => socket.on("m", (value) => socket.emit("m", value)));
   http.listen(0, "127.0.0.1", () => console.error(`listening port=${http.address().port}`));
   process.on("SIGTERM", () => process.exit(0));

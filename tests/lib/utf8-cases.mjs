@@ -18,7 +18,8 @@ const kosme = "cebae1bdb9cf83cebcceb5";
 function nonCharacters() {
   const all = [];
   for (let plane = 0; plane <= 16; plane++)
-    for (const end of [0xfffe, 0xffff]) all.push(Buffer.from(String.fromCodePoint(plane * 0x10000 + end)).toString("hex"));
+    for (const end of [0xfffe, 0xffff])
+      all.push(Buffer.from(String.fromCodePoint(plane * 0x10000 + end)).toString("hex"));
   return all;
 }
 
@@ -43,7 +44,9 @@ export const invalid = [
   ...numbered("6.10", ["f7bfbfbf", "fbbfbfbfbf", "fdbfbfbfbfbf"]),
   ...numbered("6.11b", ["f4908080"]),
   ...numbered("6.12", ["80", "bf", "80bf", "80bf80", "80bf80bf", "80bf80bf80", "80bf80bf80bf", continuations]),
-  ...numbered("6.13", [lonely(0xc0, 0xdf), lonely(0xe0, 0xef), lonely(0xf0, 0xf7), lonely(0xf8, 0xfb), lonely(0xfc, 0xfd)]),
+  ...numbered("6.13", [
+    lonely(0xc0, 0xdf), lonely(0xe0, 0xef), lonely(0xf0, 0xf7), lonely(0xf8, 0xfb), lonely(0xfc, 0xfd),
+  ]),
   ...numbered("6.14", cut),
   ...numbered("6.15", [cut.join("")]),
   ...numbered("6.16", ["fe", "ff", "fefeffff"]),
@@ -51,5 +54,8 @@ export const invalid = [
   ...numbered("6.18", ["c1bf", "e09fbf", "f08fbfbf", "f887bfbfbf", "fc83bfbfbfbf"]),
   ...numbered("6.19", ["c080", "e08080", "f0808080", "f880808080", "fc8080808080"]),
   ...numbered("6.20", ["eda080", "edadbf", "edae80", "edafbf", "edb080", "edbe80", "edbfbf"]),
-  ...numbered("6.21", ["eda080edb080", "eda080edbfbf", "edadbfedb080", "edadbfedbfbf", "edae80edb080", "edae80edbfbf", "edafbfedb080", "edafbfedbfbf"]),
+  ...numbered("6.21", [
+    "eda080edb080", "eda080edbfbf", "edadbfedb080", "edadbfedbfbf", "edae80edb080", "edae80edbfbf", "edafbfedb080",
+    "edafbfedbfbf",
+  ]),
 ];

@@ -12,7 +12,10 @@ export const PING = 0x9;
 export const PONG = 0xa;
 
 // How to reach the server: transports differ in what is below the bytes.
-export const tcp = { name: "ws", connect: (server) => connect({ port: server.port, host: "127.0.0.1", noDelay: true }) };
+export const tcp = {
+  name: "ws",
+  connect: (server) => connect({ port: server.port, host: "127.0.0.1", noDelay: true }),
+};
 
 function lengthBytes(size, width, masked) {
   const bit = masked ? 0x80 : 0;
@@ -28,7 +31,8 @@ function lengthBytes(size, width, masked) {
 // One frame. `width` is that of the length's field (1, 2 or 8), `size` another length than the payload has.
 export function frame(opcode, payload = "", { fin = true, reserved = 0, masked = true, width, size } = {}) {
   const bytes = Buffer.from(payload);
-  const parts = [Buffer.from([(fin ? 0x80 : 0) | (reserved << 4) | opcode]), lengthBytes(size ?? bytes.length, width, masked)];
+  const first = Buffer.from([(fin ? 0x80 : 0) | (reserved << 4) | opcode]);
+  const parts = [first, lengthBytes(size ?? bytes.length, width, masked)];
   if (masked) {
     const mask = randomBytes(4);
     for (let i = 0; i < bytes.length; i++) bytes[i] ^= mask[i & 3];
@@ -159,7 +163,8 @@ export class WebSocketClient {
     const bytes = Buffer.from(payload);
     const got = await this.next(`a frame ${opcode} of ${bytes.length} bytes`);
     assert.ok(got, `the connection ended instead of frame ${opcode}`);
-    assert.deepEqual({ fin: got.fin, opcode: got.opcode, size: got.payload.length }, { fin: true, opcode, size: bytes.length });
+    const shape = { fin: got.fin, opcode: got.opcode, size: got.payload.length };
+    assert.deepEqual(shape, { fin: true, opcode, size: bytes.length });
     assert.ok(got.payload.equals(bytes), "the payload");
   }
 
