@@ -104,6 +104,7 @@ struct coroutine {
     bool may_wait;
     bool refused; /* by a `use` middleware, which has told the client */
     bool wants_ack;
+    bool acknowledging; /* the handler has returned; what it returned is being written */
     double ack_id;
     enum sio_ack_end ack_how; /* why emit_with_ack goes on */
     lua_Integer ack_count;

@@ -79,6 +79,7 @@ static void acknowledge(lua_State *L, int first)
 
     if (!coroutine->wants_ack)
         return;
+    coroutine->acknowledging = true;
     value_writer_reset(&script->writer);
     value_write_array(L, &script->writer, first, lua_gettop(L));
     socket = sio_socket_find(script->server, coroutine->socket);

@@ -188,6 +188,7 @@ bool script_run(struct script *script, struct run *run)
     coroutine->may_wait = run->may_wait;
     coroutine->refused = false;
     coroutine->wants_ack = run->arrived && run->arrived->wants_ack;
+    coroutine->acknowledging = false;
     coroutine->ack_id = coroutine->wants_ack ? run->arrived->ack_id : 0;
     lua_pushcfunction(coroutine->L, run->body);
     lua_pushlightuserdata(coroutine->L, run);

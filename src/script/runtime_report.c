@@ -83,6 +83,16 @@ static struct str join_traceback(struct str lines, char *to, size_t size)
     return str_of(to, used);
 }
 
+/* Where the handler was declared whose values could not be written: no traceback shows it. */
+static int handler_line(const struct coroutine *coroutine)
+{
+    const struct cfg_handler *handler = map_get(&coroutine->nsp->events, coroutine->event);
+
+    if (!handler)
+        handler = coroutine->nsp->any;
+    return handler ? handler->line : 0;
+}
+
 /* Called in protected mode with the coroutine; returns nothing. The coroutine's error value is not
  * asked for its __tostring: that would be Lua code outside of any run. */
 static int write_error(lua_State *L)
@@ -100,6 +110,10 @@ static int write_error(lua_State *L)
     } else if (lua_type(coroutine->L, -1) == LUA_TSTRING) {
         text = lua_tolstring(coroutine->L, -1, &size);
         message = str_of(text, size);
+        if (coroutine->acknowledging)
+            message = str_from(lua_pushfstring(
+                L, "%s:%d: what the handler returned cannot be sent: %s",
+                coroutine->script->config->file.at, handler_line(coroutine), text));
     } else {
         text =
             lua_pushfstring(L, "an error that is a %s value", luaL_typename(coroutine->L, -1));

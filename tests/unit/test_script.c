@@ -84,7 +84,7 @@ static void errors_are_logged_and_not_acknowledged(void **state)
     send_text(f, session, "2/chat,1[\"table\"]");
     expect_log(f, "an error that is a table value");
     send_text(f, session, "2/chat,1[\"unsendable\"]");
-    expect_log(f, "function");
+    expect_log(f, "app.lua:6: what the handler returned cannot be sent: args[1]: a function");
     expect_sent(session, NULL);
     send_text(f, session, "2/chat,2[\"good\"]");
     expect_sent(session, "3/chat,2[true]");
