@@ -14,8 +14,9 @@ usage()
 ./build.sh COMMAND
   build                   build/skua, the static binary
   run [APP.lua] [ARGS]    build it and run APP.lua (lua/examples/relay.lua)
-  test [LAYER] [NAME]     build and run the tests; LAYER is lint, unit, protocol or e2e, NAME a part of a file's name
+  test [LAYER] [NAME]     build and run the tests; LAYER is lint, unit, protocol, e2e or fuzz, NAME a part of a file's name
   asan                    build/skua-asan, under AddressSanitizer and UBSan
+  fuzz [NAME|all SECONDS] run a fuzzer of tests/fuzz, or all, that long; alone: list them
   lint                    check format and run clang-tidy and shellcheck
   format                  format the C files
   clean [all]             remove what was built; with "all" the libraries and downloads too
@@ -88,6 +89,38 @@ build_asan()
     run_make FLAVOUR=asan "$@"
 }
 
+# Debian's clang has libFuzzer in a package of its own.
+build_fuzzers()
+{
+    need_compiler clang-14=clang-14
+    need "$(clang-14 -print-resource-dir)/lib/linux/libclang_rt.fuzzer-$(uname -m).a=libclang-rt-14-dev"
+    vendor/deps.sh host
+    run_make FLAVOUR=fuzz "$@"
+}
+
+fuzzer_names()
+{
+    find tests/fuzz -maxdepth 1 -name 'fuzz_*.c' -printf '%f\n' | sed 's/^fuzz_//; s/\.c$//' | LC_ALL=C sort
+}
+
+# run_fuzzers SECONDS NAME..., as many at a time as there are processors
+run_fuzzers()
+{
+    local seconds=$1
+    shift
+    printf '%s\n' "$@" | xargs -P "$jobs" -I{} tests/fuzz/run.sh {} "$seconds"
+}
+
+fuzz()
+{
+    local names=("$1") seconds=$2
+    [[ $seconds =~ ^[0-9]+$ ]] || fail "not a number of seconds: $seconds"
+    [ "$1" != all ] || mapfile -t names < <(fuzzer_names)
+    [ "$1" = all ] || [ -f "tests/fuzz/fuzz_$1.c" ] || fail "no fuzzer $1; there are: $(fuzzer_names | xargs)"
+    build_fuzzers "${names[@]/#/build/tests/fuzz/fuzz_}"
+    run_fuzzers "$seconds" "${names[@]}"
+}
+
 need_node()
 {
     need node=nodejs npm=npm
@@ -126,6 +159,16 @@ test)
     run_tests "$@"
     ;;
 asan) build_asan skua ;;
+fuzz)
+    case $# in
+    0) fuzzer_names ;;
+    2) fuzz "$@" ;;
+    *)
+        usage >&2
+        exit 2
+        ;;
+    esac
+    ;;
 lint)
     # shellcheck source=tests/run.sh
     . tests/run.sh
@@ -136,7 +179,7 @@ format)
     c_files | xargs -0 clang-format -i
     ;;
 clean)
-    rm -rf build/skua* build/obj build/gen build/tests build/tidy build/work build/*.log
+    rm -rf build/skua* build/obj build/gen build/tests build/fuzz build/tidy build/work build/*.log
     [ "${1:-}" != all ] || rm -rf build/deps build/sources
     ;;
 help | -h | --help) usage ;;

@@ -3,6 +3,7 @@
 #   make -f src/skua.mk FLAVOUR=asan skua      build/skua-asan, under AddressSanitizer and UBSan, by gcc
 #   make -f src/skua.mk FLAVOUR=asan unit      build/tests/unit/test_*, the same flavour
 #   make -f src/skua.mk FLAVOUR=asan tidy      clang-tidy over every file that changed since it last passed
+#   make -f src/skua.mk FLAVOUR=fuzz fuzz      build/tests/fuzz/fuzz_*, under libFuzzer and both sanitizers, by clang
 # Objects are in build/obj/FLAVOUR; build/deps/{musl,host} has the libraries.
 
 FLAVOUR ?= musl
@@ -10,12 +11,14 @@ B := build
 OBJ := $(B)/obj/$(FLAVOUR)
 GEN := $(B)/gen
 VERSION := $(shell cat VERSION)
+CLANG ?= clang-14
 
 sources := $(shell find src -name '*.c' | LC_ALL=C sort)
 objects := $(sources:src/%.c=$(OBJ)/%.o) $(OBJ)/embed.o $(OBJ)/client_files.o
 embedded := $(sort $(wildcard lua/*.lua))
 unit_sources := $(sort $(wildcard tests/unit/test_*.c))
 unit_tests := $(unit_sources:%.c=$(B)/%)
+fuzzers := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 tidied := $(sources:%.c=$(B)/tidy/%.ok)
 
 CPPFLAGS := -D_GNU_SOURCE -Isrc -I$(GEN) -DSKUA_VERSION='"$(VERSION)"'
@@ -29,6 +32,11 @@ CC := musl-gcc
 CPPFLAGS += -isystem $(DEPS)/include -idirafter $(DEPS)/kernel
 CFLAGS += -O2 -fPIE -fno-plt -fstack-protector-strong
 BINARY := $(B)/skua
+else ifeq ($(FLAVOUR),fuzz)
+DEPS := $(realpath $(B)/deps/host)
+CC := $(CLANG)
+CPPFLAGS += -isystem $(DEPS)/include
+CFLAGS += -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 else
 DEPS := $(realpath $(B)/deps/host)
 CC := gcc
@@ -39,11 +47,12 @@ endif
 archives := $(libraries:%=$(DEPS)/lib/%.a)
 COMPILE := $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP
 
-.PHONY: skua objects unit tidy FORCE
+.PHONY: skua objects unit fuzz tidy FORCE
 .DELETE_ON_ERROR:
 skua: $(BINARY)
 objects: $(objects)
 unit: $(unit_tests)
+fuzz: $(fuzzers)
 tidy: $(tidied)
 
 # --- what the binary carries ---------------------------------------------------------------------
@@ -141,6 +150,14 @@ $(B)/tests/%: tests/%.c $(OBJ)/libskua.a $(OBJ)/flags $(archives)
 	@rm -f $@
 	@$(COMPILE) -MF $@.d -MT $@ -Itests/unit -o $@ $< $(OBJ)/libskua.a $(archives) -lcmocka -lm -lpthread
 
+$(B)/tests/fuzz/%: tests/fuzz/%.c $(OBJ)/libskua.a $(OBJ)/flags $(archives)
+	@mkdir -p $(@D)
+	@echo 'ld $@'
+	@$(COMPILE) -fsanitize=fuzzer -MF $@.d -MT $@ $(wrapped) -o $@ $< $(OBJ)/libskua.a $(archives) -lm -lpthread
+
+# The loader's limit on time is in seconds: here it reads a clock that runs faster.
+$(B)/tests/fuzz/fuzz_config: wrapped := -Wl,--wrap=clock_thread_cpu_us
+
 # --- clang-tidy ----------------------------------------------------------------------------------
 
 $(B)/tidy/%.ok: %.c .clang-tidy $(OBJ)/flags | $(GEN)/embed.h $(GEN)/versions.h
@@ -149,4 +166,4 @@ $(B)/tidy/%.ok: %.c .clang-tidy $(OBJ)/flags | $(GEN)/embed.h $(GEN)/versions.h
 	@$(CC) $(CPPFLAGS) -std=gnu11 -MM -MP -MT $@ -MF $(@:.ok=.d) $<
 	@touch $@
 
--include $(objects:.o=.d) $(unit_tests:%=%.d) $(tidied:.ok=.d)
+-include $(objects:.o=.d) $(unit_tests:%=%.d) $(fuzzers:%=%.d) $(tidied:.ok=.d)

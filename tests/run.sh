@@ -7,6 +7,8 @@ failed=0
 results=build/tests
 node_time_limit=1200 # seconds a layer of node tests may take in all
 unit_time_limit=300  # seconds a unit test binary may take
+fuzz_seconds=20      # each fuzzer; CI has more time
+[ -z "${CI:-}" ] || fuzz_seconds=60
 
 # one result that is not counted by a framework: verdict WHAT STATUS
 verdict()
@@ -178,13 +180,30 @@ summary()
     echo "${count:-0}"
 }
 
+# --- fuzz ----------------------------------------------------------------------------------------
+
+layer_fuzz()
+{
+    local names log=$results/fuzz.log ok
+    mapfile -t names < <(fuzzer_names | grep -F "$1")
+    [ ${#names[@]} -gt 0 ] || return 0
+    attempt build_fuzzers "${names[@]/#/build/tests/fuzz/fuzz_}" || {
+        verdict "fuzz (does not build)" 1
+        return
+    }
+    run_fuzzers "$fuzz_seconds" "${names[@]}" | tee "$log" || true
+    ok=$(grep -c '^ok      fuzz/' "$log" || true)
+    passed=$((passed + ok))
+    failed=$((failed + ${#names[@]} - ok))
+}
+
 # -------------------------------------------------------------------------------------------------
 
 run_tests()
 {
-    local layers="lint unit protocol e2e" layer name
+    local layers="lint unit protocol e2e fuzz" layer name
     case ${1:-} in
-    lint | unit | protocol | e2e)
+    lint | unit | protocol | e2e | fuzz)
         layers=$1
         shift
         ;;
@@ -198,6 +217,7 @@ run_tests()
         case $layer in
         lint) layer_lint ;;
         unit) layer_unit "$name" ;;
+        fuzz) layer_fuzz "$name" ;;
         *) layer_node "$layer" "$name" ;;
         esac
     done
