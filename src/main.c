@@ -3,6 +3,7 @@
  */
 #include "embed.h"
 #include "script/script.h"
+#include "server/listeners.h"
 #include "server/worker.h"
 #include "versions.h"
 
@@ -30,7 +31,8 @@ static const char usage[] =
     "\n"
     "Without FILE: ./" LOCAL_CONFIG ", else " PACKAGED_CONFIG
     ", else a built-in demo on port 3000.\n"
-    "SIGINT and SIGTERM close all sessions and end the server.\n";
+    "SIGINT and SIGTERM close all sessions and end the server; SIGHUP loads certificates "
+    "anew.\n";
 
 static int fail_usage(const char *what, const char *word)
 {
@@ -50,7 +52,7 @@ static void raise_descriptor_limit(void)
     }
 }
 
-/* SIGINT and SIGTERM reach the worker by its signalfd; a peer that is gone is an EPIPE. */
+/* SIGINT, SIGTERM and SIGHUP reach the worker by its signalfd; a peer that is gone is an EPIPE. */
 static void prepare_signals(void)
 {
     sigset_t set;
@@ -58,6 +60,7 @@ static void prepare_signals(void)
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
@@ -140,7 +143,7 @@ static int command_check(const char *path)
         goto done;
     }
     config = cfg_load(script_state(script), path, str_of(source, size), &report);
-    if (config) {
+    if (config && listeners_check(config, &report)) {
         printf("%s: good\n", path);
         result = EXIT_SUCCESS;
     }

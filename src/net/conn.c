@@ -25,6 +25,9 @@ enum {
     COPY_BYTES = 16 * 1024,
     COPY_FRAME_MAX = 1024,
 
+    /* TLS records a system call: 64 KB on the stack. */
+    RECORDS = 4,
+
     FINISH_STALL_MS = 30000, /* a peer that takes nothing for so long loses the last bytes */
 };
 
@@ -44,6 +47,7 @@ struct net_conn {
     void (*ended)(void *owner);
     void *ended_owner;
     struct net_task flush;
+    struct tls *tls; /* NULL: plain */
     union {
         struct timer timer;     /* while finishing and lingering */
         struct net_grave grave; /* when closed */
@@ -70,6 +74,7 @@ struct net_conn {
 
 enum write_result {
     WRITE_EMPTY,
+    WRITE_WAITS, /* for the end of the TLS handshake */
     WRITE_BLOCKED,
     WRITE_MORE, /* the budget is used up */
     WRITE_FAILED,
@@ -212,21 +217,92 @@ static ssize_t write_front(struct net_conn *conn)
     return sendmsg(conn->io.fd, &message, MSG_NOSIGNAL);
 }
 
+/* Takes bytes off the queue's front. */
+static size_t take_plain(struct net_conn *conn, uint8_t *to, size_t room)
+{
+    size_t size = 0;
+
+    for (uint32_t i = 0; i < conn->count && size < room; i++) {
+        struct iovec part = unsent(conn, i);
+        size_t some = part.iov_len < room - size ? part.iov_len : room - size;
+
+        memcpy(to + size, part.iov_base, some);
+        size += some;
+    }
+    queue_consume(conn, size);
+    return size;
+}
+
+/* Moves the front of the queue into records. */
+static size_t seal_front(struct net_conn *conn, uint8_t *to)
+{
+    size_t size = 0, head = tls_head(conn->tls);
+
+    for (int i = 0; i < RECORDS && conn->count > 0; i++) {
+        size_t plain = take_plain(conn, to + size + head, tls_record_size(conn->tls));
+
+        if (plain > 0)
+            size += tls_seal(conn->tls, to + size, plain);
+    }
+    return size;
+}
+
+/* One system call for TLS's own output or else the front of the queue; what the kernel leaves of
+ * a record becomes output. */
+static ssize_t write_records(struct net_conn *conn)
+{
+    struct str output = tls_output(conn->tls);
+    uint8_t records[RECORDS * TLS_WIRE_MAX];
+    ssize_t sent;
+
+    if (output.size > 0) {
+        sent = send(conn->io.fd, output.at, output.size, MSG_NOSIGNAL);
+        if (sent > 0)
+            tls_output_sent(conn->tls, (size_t)sent);
+        return sent;
+    }
+
+    size_t size = seal_front(conn, records);
+
+    sent = send(conn->io.fd, records, size, MSG_NOSIGNAL);
+
+    int failure = sent < 0 ? errno : 0;
+    size_t done = sent < 0 ? 0 : (size_t)sent;
+
+    if (done < size && !tls_hold(conn->tls, records + done, size - done)) {
+        errno = ENOMEM;
+        return -1;
+    }
+    errno = failure;
+    return sent;
+}
+
+/* Something can be sent, if the kernel takes it. */
+static bool has_output(struct net_conn *conn)
+{
+    if (!conn->tls)
+        return conn->count > 0;
+    if (conn->count == 0 && conn->state == FINISHING)
+        tls_close(conn->tls);
+    return tls_output(conn->tls).size > 0 || (conn->count > 0 && tls_established(conn->tls));
+}
+
 static enum write_result write_queue(struct net_conn *conn, size_t budget)
 {
-    while (conn->count > 0) {
-        ssize_t sent = write_front(conn);
+    while (has_output(conn)) {
+        ssize_t sent = conn->tls ? write_records(conn) : write_front(conn);
 
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0)
             return errno == EAGAIN || errno == EWOULDBLOCK ? WRITE_BLOCKED : WRITE_FAILED;
-        queue_consume(conn, (size_t)sent);
-        if ((size_t)sent >= budget && conn->count > 0)
+        if (!conn->tls)
+            queue_consume(conn, (size_t)sent);
+        if ((size_t)sent >= budget && has_output(conn))
             return WRITE_MORE;
         budget -= (size_t)sent < budget ? (size_t)sent : budget;
     }
-    return WRITE_EMPTY;
+    return conn->count > 0 ? WRITE_WAITS : WRITE_EMPTY;
 }
 
 /* ---- life ---- */
@@ -252,6 +328,8 @@ static void release(struct net_conn *conn)
     net_loop_remove(conn->loop, &conn->io);
     close(conn->io.fd);
     queue_drop(conn);
+    tls_free(conn->tls);
+    conn->tls = NULL;
     if (conn->ended)
         conn->ended(conn->ended_owner);
     net_loop_bury(conn->loop, &conn->grave, bury);
@@ -354,21 +432,58 @@ static void flush(struct net_task *task)
 
 /* ---- reading ---- */
 
-/* Bytes read, 0 at the peer's end, -1 with errno. */
-static ssize_t receive(struct net_conn *conn)
+/* Bytes read behind the first `kept` of the buffer, 0 at the peer's end, -1 with errno. */
+static ssize_t receive(struct net_conn *conn, size_t kept)
 {
     ssize_t size;
 
     do {
-        size = recv(conn->io.fd, net_loop_read_buffer(conn->loop), NET_LOOP_READ_SIZE, 0);
+        size = recv(conn->io.fd, net_loop_read_buffer(conn->loop) + kept,
+                    NET_LOOP_READ_SIZE - kept, 0);
     } while (size < 0 && errno == EINTR);
     return size;
+}
+
+/* The peer may have ended its side only: it still gets what is answered already. */
+static void end_input(struct net_conn *conn, enum net_end why)
+{
+    write_queue(conn, FLUSH_BYTES);
+    end(conn, why);
+}
+
+/* Hands on what the records in the read buffer hold. */
+static void take_records(struct net_conn *conn, size_t size)
+{
+    uint8_t *plain;
+    size_t plain_size;
+    bool shaking = !tls_established(conn->tls);
+    enum tls_result result =
+        tls_open(conn->tls, net_loop_read_buffer(conn->loop), size, &plain, &plain_size);
+
+    if (tls_output(conn->tls).size > 0)
+        net_loop_flush_later(conn->loop, &conn->flush);
+    if (plain_size > 0)
+        conn->handler->readable(conn->owner, plain, plain_size);
+    if (conn->state != OPEN)
+        return;
+    if (result == TLS_ENDED) {
+        tls_close(conn->tls);
+        end_input(conn, NET_END_CLOSED);
+    } else if (result == TLS_FAILED) {
+        tls_log_failure(conn->tls, conn->address);
+        end_input(conn, NET_END_ERROR);
+    } else if (shaking && conn->count > 0) {
+        net_loop_flush_later(conn->loop,
+                             &conn->flush); /* it may have waited for the handshake */
+    }
 }
 
 static void read_input(struct net_conn *conn)
 {
     for (int i = 0; i < READS_PER_EVENT; i++) {
-        ssize_t size = receive(conn);
+        uint8_t *buffer = net_loop_read_buffer(conn->loop);
+        size_t kept = conn->tls ? tls_kept(conn->tls, buffer) : 0;
+        ssize_t size = receive(conn, kept);
 
         if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             return;
@@ -377,13 +492,14 @@ static void read_input(struct net_conn *conn)
             return;
         }
         if (size == 0) {
-            /* The peer may have ended its side only: it still gets what is answered already. */
-            write_queue(conn, FLUSH_BYTES);
-            end(conn, NET_END_CLOSED);
+            end_input(conn, NET_END_CLOSED);
             return;
         }
-        conn->handler->readable(conn->owner, net_loop_read_buffer(conn->loop), (size_t)size);
-        if (conn->state != OPEN || size < NET_LOOP_READ_SIZE || !reading(conn) ||
+        if (conn->tls)
+            take_records(conn, kept + (size_t)size);
+        else
+            conn->handler->readable(conn->owner, buffer, (size_t)size);
+        if (conn->state != OPEN || kept + (size_t)size < NET_LOOP_READ_SIZE || !reading(conn) ||
             conn->queued > conn->backlog / 4)
             return;
     }
@@ -396,7 +512,7 @@ static void discard_input(struct net_conn *conn)
     ssize_t size = 0;
 
     for (int i = 0; i < READS_PER_EVENT; i++) {
-        size = receive(conn);
+        size = receive(conn, 0);
         if (size < NET_LOOP_READ_SIZE)
             break;
     }
@@ -437,19 +553,19 @@ static void ready(struct net_io *io, uint32_t events)
 
 /* ---- interface ---- */
 
-static void read_address(struct net_conn *conn)
+void net_conn_read_address(int fd, char address[NET_ADDRESS_MAX])
 {
     struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
     socklen_t size = sizeof(peer);
 
-    if (getpeername(conn->io.fd, (struct sockaddr *)&peer, &size) < 0)
+    address[0] = 0;
+    if (getpeername(fd, (struct sockaddr *)&peer, &size) < 0)
         return;
     if (peer.ss_family == AF_INET)
-        inet_ntop(AF_INET, &((struct sockaddr_in *)&peer)->sin_addr, conn->address,
-                  sizeof(conn->address));
+        inet_ntop(AF_INET, &((struct sockaddr_in *)&peer)->sin_addr, address, NET_ADDRESS_MAX);
     else if (peer.ss_family == AF_INET6)
-        inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&peer)->sin6_addr, conn->address,
-                  sizeof(conn->address));
+        inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&peer)->sin6_addr, address,
+                  NET_ADDRESS_MAX);
 }
 
 static bool prepare_socket(int fd)
@@ -466,6 +582,7 @@ static bool prepare_socket(int fd)
 struct net_conn *net_conn_new(struct net_loop *loop, int fd, size_t backlog)
 {
     struct net_conn *conn = calloc(1, sizeof(*conn));
+    char address[NET_ADDRESS_MAX];
 
     if (!conn || !prepare_socket(fd))
         goto fail;
@@ -474,7 +591,8 @@ struct net_conn *net_conn_new(struct net_loop *loop, int fd, size_t backlog)
     conn->io = (struct net_io){.fd = fd, .events = EPOLLIN, .ready = ready};
     net_task_init(&conn->flush, flush);
     queue_reset(conn);
-    read_address(conn);
+    net_conn_read_address(fd, address);
+    net_conn_set_address(conn, address);
     if (!net_loop_add(loop, &conn->io))
         goto fail;
     return conn;
@@ -491,6 +609,21 @@ void net_conn_set_handler(struct net_conn *conn, const struct net_conn_handler *
     assert(handler->readable && handler->closed);
     conn->handler = handler;
     conn->owner = owner;
+}
+
+bool net_conn_start_tls(struct net_conn *conn, struct tls_context *context)
+{
+    assert(!conn->tls);
+    conn->tls = tls_new(context);
+    return conn->tls != NULL;
+}
+
+void net_conn_set_address(struct net_conn *conn, const char *address)
+{
+    size_t size = strlen(address);
+
+    assert(size < sizeof(conn->address));
+    memcpy(conn->address, address, size + 1);
 }
 
 void net_conn_on_end(struct net_conn *conn, void (*ended)(void *owner), void *owner)
@@ -537,14 +670,19 @@ void net_conn_send(struct net_conn *conn, struct frame *frame)
         condemn(conn, NET_END_BACKLOG);
 }
 
+static size_t sealed(const struct net_conn *conn)
+{
+    return conn->tls ? tls_output(conn->tls).size : 0;
+}
+
 size_t net_conn_queued(const struct net_conn *conn)
 {
-    return conn->queued;
+    return conn->queued + sealed(conn);
 }
 
 bool net_conn_writable(const struct net_conn *conn)
 {
-    return conn->count == 0 && conn->state == OPEN;
+    return conn->count == 0 && conn->state == OPEN && sealed(conn) == 0;
 }
 
 void net_conn_pause(struct net_conn *conn, bool paused)
@@ -567,7 +705,8 @@ static void finish_expired(struct timer *timer)
 
 void net_conn_finish(struct net_conn *conn, uint32_t linger_ms)
 {
-    if (conn->state == CONDEMNED)
+    if (conn->state == CONDEMNED ||
+        (conn->state == OPEN && conn->tls && !tls_established(conn->tls)))
         release(conn);
     if (conn->state != OPEN)
         return;

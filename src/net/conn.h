@@ -7,6 +7,8 @@
  * read the answers is slowed down by TCP instead of being thrown out; only what others send to
  * it can push it over the limit.
  *
+ * Over TLS the owner sees and sends plain bytes all the same: records are opened and sealed here.
+ *
  * Callers   net/http1 and net/ws, each for a part of a connection's life.
  * Owner     listeners make conns; whoever is the handler owns the conn and ends it with
  *           net_conn_close() or net_conn_finish(). Its memory is freed at the end of that turn.
@@ -21,12 +23,13 @@
 #include "base/log.h"
 #include "net/frame.h"
 #include "net/loop.h"
+#include "net/tls.h"
 
 struct net_conn;
 
 enum net_end {
     NET_END_CLOSED,  /* the peer closed */
-    NET_END_ERROR,   /* reset, or another socket error */
+    NET_END_ERROR,   /* reset, or another error of the socket or of TLS */
     NET_END_BACKLOG, /* more bytes queued than the limit allows */
 };
 
@@ -51,6 +54,11 @@ struct net_conn *net_conn_new(struct net_loop *loop, int fd, size_t backlog);
 
 void net_conn_set_handler(struct net_conn *conn, const struct net_conn_handler *handler,
                           void *owner);
+
+/* From now on the connection speaks TLS: the client's first bytes are its handshake. Frames wait
+ * until that is done; net_conn_finish() before is net_conn_close(). Takes a reference to the
+ * context. False when out of memory. */
+bool net_conn_start_tls(struct net_conn *conn, struct tls_context *context);
 
 struct net_loop *net_conn_loop(const struct net_conn *conn);
 

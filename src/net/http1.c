@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "net/http1_answer.h"
 #include "net/http1_parser.h"
+#include "net/http_forwarded.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -236,7 +237,8 @@ static enum http_method method_of(const char *name)
 
 static bool make_request(struct http1 *http, const struct http1_head *head)
 {
-    struct http_request *request = malloc(sizeof(*request));
+    const struct http_trust *trust = http->service->trust;
+    struct http_request *request = malloc(sizeof(*request) + (trust ? NET_ADDRESS_MAX : 0));
 
     if (!request)
         return false;
@@ -252,6 +254,8 @@ static bool make_request(struct http1 *http, const struct http1_head *head)
         .secure = http->secure,
         .time_ms = clock_wall_ms(),
     };
+    if (trust)
+        http_forwarded_apply(trust, request, (char *)(request + 1));
     http->request = request;
     return true;
 }

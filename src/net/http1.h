@@ -36,8 +36,8 @@ struct http_request {
     size_t header_count;
     uint8_t minor;       /* HTTP/1.<minor> */
     bool upgrade;        /* names a protocol in Upgrade, and Connection says so */
-    const char *address; /* the peer's */
-    bool secure;         /* came over TLS */
+    const char *address; /* the peer's, or the client's as a trusted proxy tells it */
+    bool secure;         /* came over TLS, to us or to such a proxy */
     uint64_t time_ms;    /* wall clock when the head was complete */
 };
 
@@ -54,11 +54,16 @@ struct http_limits {
 /* Node's: 16 KiB, 60 s, 300 s, 5 s. */
 extern const struct http_limits http_limits_default;
 
+struct http_trust;
+
 struct http_service {
     /* A request's head is complete. The callee must, now or later, end the exchange. A body is
      * not read before http_exchange_read(). */
     void (*request)(void *owner, struct http_exchange *exchange);
     void *owner;
+
+    /* The proxies whose X-Forwarded headers are believed (net/http_forwarded.h); NULL: none. */
+    const struct http_trust *trust;
 };
 
 /* Serves a new connection. What the pointers name must outlive all connections. */

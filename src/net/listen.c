@@ -2,6 +2,7 @@
 
 #include "net/conn_private.h"
 #include "net/lws_guest.h"
+#include "net/proxy_wait.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -35,12 +36,14 @@ struct tally {
 
 struct listener {
     struct net_io io;
-    struct timer resume; /* runs while accepting pauses */
+    struct timer resume;    /* runs while accepting pauses */
+    struct proxy_room room; /* connections whose PROXY header has not come */
     struct net_server *server;
     struct lws_vhost *vhost;
     char *bound_to; /* lws keeps the pointer */
     int index;
     uint16_t port;
+    bool proxied;
 };
 
 struct net_server {
@@ -52,7 +55,7 @@ struct net_server {
     int bound;    /* the descriptor that lws has just bound, while listen() runs; else -1 */
     int accepted; /* the descriptor that lws has just accepted, or -1 */
     uint64_t refused;
-    uint64_t refusal_logged_ms, failure_logged_ms;
+    uint64_t refusal_logged_ms, failure_logged_ms, proxy_logged_ms;
 };
 
 /* ---- accepting ---- */
@@ -117,6 +120,49 @@ static void refuse(struct net_server *server, int fd)
                  log_int("refused", (int64_t)server->refused), LOG_END);
 }
 
+static void complain_of_memory(struct net_server *server)
+{
+    if (may_log(server, &server->failure_logged_ms))
+        log_error(server->options.log, "out of memory for a connection", LOG_END);
+}
+
+/* Makes a connection of the descriptor, which counts already. `address`: "" for the peer's own. */
+static void admit(struct listener *listener, int fd, const char *address)
+{
+    struct net_server *server = listener->server;
+    struct net_conn *conn = net_conn_new(server->options.loop, fd, server->options.backlog);
+
+    if (!conn) {
+        connection_ended(server->tally);
+        complain_of_memory(server);
+        return;
+    }
+    if (address[0])
+        net_conn_set_address(conn, address);
+    net_conn_on_end(conn, connection_ended, server->tally);
+    server->options.accepted(server->options.owner, conn, listener->index);
+}
+
+static void proxy_header_done(struct proxy_room *room, int fd, const char *address,
+                              const char *fault)
+{
+    struct listener *listener = CONTAINER_OF(room, struct listener, room);
+    struct net_server *server = listener->server;
+    char peer[NET_ADDRESS_MAX];
+
+    if (!fault) {
+        admit(listener, fd, address);
+        return;
+    }
+    if (may_log(server, &server->proxy_logged_ms)) {
+        net_conn_read_address(fd, peer);
+        log_warn(server->options.log, "connection refused: a PROXY header must come first",
+                 log_text("address", peer), log_text("reason", fault), LOG_END);
+    }
+    close(fd);
+    connection_ended(server->tally);
+}
+
 static void take(struct listener *listener, int fd)
 {
     struct net_server *server = listener->server;
@@ -125,17 +171,14 @@ static void take(struct listener *listener, int fd)
         refuse(server, fd);
         return;
     }
-
-    struct net_conn *conn = net_conn_new(server->options.loop, fd, server->options.backlog);
-
-    if (!conn) {
-        if (may_log(server, &server->failure_logged_ms))
-            log_error(server->options.log, "out of memory for a connection", LOG_END);
-        return;
-    }
     server->tally->connections++;
-    net_conn_on_end(conn, connection_ended, server->tally);
-    server->options.accepted(server->options.owner, conn, listener->index);
+    if (!listener->proxied) {
+        admit(listener, fd, "");
+    } else if (!proxy_room_enter(&listener->room, fd)) {
+        close(fd);
+        connection_ended(server->tally);
+        complain_of_memory(server);
+    }
 }
 
 static void resume(struct timer *timer)
@@ -380,6 +423,9 @@ static int add_listener(struct net_server *server, const struct net_listen_spec 
     listener->index = server->listener_count;
     listener->bound_to = str_dup(str_from(name));
     timer_init(&listener->resume, resume);
+    listener->proxied = spec->proxy_protocol;
+    proxy_room_init(&listener->room, server->options.loop, server->options.proxy_timeout_ms,
+                    proxy_header_done);
     if (!listener->bound_to || !open_socket(listener, spec, address))
         goto fail;
     listener->port = bound_port(listener->io.fd);
@@ -468,6 +514,7 @@ void net_server_stop(struct net_server *server)
             continue;
         timer_stop(net_loop_timers(server->options.loop), &listener->resume);
         net_loop_remove(server->options.loop, &listener->io);
+        proxy_room_clear(&listener->room);
         lws_vhost_destroy(listener->vhost); /* removes a unix socket's file too */
         listener->vhost = NULL;
     }

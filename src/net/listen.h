@@ -24,6 +24,9 @@ struct net_listen_spec {
 
     /* NULL for TCP. An existing socket file that nobody serves is replaced. */
     const char *unix_path;
+
+    /* Connections must begin with a PROXY header, which tells the client's address. */
+    bool proxy_protocol;
 };
 
 struct net_server_options {
@@ -31,6 +34,7 @@ struct net_server_options {
     const struct log *log;
     uint32_t connections; /* accepted at a time; more are closed at once, counted and logged */
     size_t backlog;       /* initial net_conn backlog, bytes */
+    uint32_t proxy_timeout_ms; /* for PROXY headers */
 
     /* A new connection, the callee's to own. `listener` is the index that listen() returned. */
     void (*accepted)(void *owner, struct net_conn *conn, int listener);

@@ -4,8 +4,8 @@
  *
  * Callers   main.
  * Owner     main owns the worker; the worker owns all it made.
- * Threads   one a worker. SIGINT and SIGTERM must be blocked in every thread; the worker reads them
- *           from a signalfd.
+ * Threads   one a worker. SIGINT, SIGTERM and SIGHUP must be blocked in every thread; the worker
+ *           reads them from a signalfd.
  * Units     none.
  * Errors    worker_new() reports configuration faults and failed listeners in words.
  */
@@ -19,8 +19,8 @@ struct worker;
 /* Loads the configuration `source`, and listens. NULL: the reasons are in the report. */
 struct worker *worker_new(const char *name, struct str source, struct cfg_report *report);
 
-/* Serves until SIGINT or SIGTERM; then closes the sessions with "server shutting down" and returns
- * 0. -1 with errno when the loop failed. */
+/* Serves until SIGINT or SIGTERM, then closes the sessions with "server shutting down" and returns
+ * 0. SIGHUP has it load its certificates anew. -1 with errno when the loop failed. */
 int worker_run(struct worker *worker);
 
 void worker_free(struct worker *worker);

@@ -209,7 +209,8 @@ static void begin(struct world *world)
     assert(world->loop);
     make_sio(world);
     make_engine(world);
-    world->service = (struct http_service){http_router_request, &world->router};
+    world->service =
+        (struct http_service){.request = http_router_request, .owner = &world->router};
     world->limits = (struct http_limits){HEADER_BYTES, 3000, 10000, 5000};
     for (int i = 0; i < CLIENTS; i++)
         world->clients[i] = -1;

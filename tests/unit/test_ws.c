@@ -72,7 +72,7 @@ static void on_request(void *owner, struct http_exchange *exchange)
     in_accept = false;
 }
 
-static const struct http_service service = {on_request, NULL};
+static const struct http_service service = {.request = on_request};
 
 /* ---- the client ---- */
 

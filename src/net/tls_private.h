@@ -1,0 +1,66 @@
+/*
+ * tls_private: what the files of net/tls share: certificates as loaded, and the context.
+ *
+ * Callers   net/tls_*.c only.
+ */
+#ifndef SKUA_NET_TLS_PRIVATE_H
+#define SKUA_NET_TLS_PRIVATE_H
+
+#include "base/random.h"
+#include "net/tls.h"
+
+#include <bearssl.h>
+
+enum {
+    TLS_CHAIN_MAX = 16,             /* certificates of a file */
+    TLS_FILE_MAX = 1024 * 1024,     /* bytes of a PEM file */
+    TLS_NAMES_MAX = 1024,           /* server names of a certificate */
+    TLS_SESSIONS = 10000,           /* remembered for resumption, a context */
+    TLS_SESSION_SIZE = 100,         /* bytes of one, as br_ssl_session_cache_lru says */
+    TLS_SESSIONS_AGE_S = 24 * 3600, /* then all are forgotten (RFC 5246, F.1.4) */
+};
+
+struct tls_certificate {
+    br_x509_certificate chain[TLS_CHAIN_MAX]; /* DER, malloced */
+    size_t chain_count;
+    br_skey_decoder_context key; /* points into itself: not to be moved */
+    char **names;                /* DNS names in lower case, malloced; may begin with "*." */
+    size_t name_count;
+};
+
+struct tls_context {
+    uint32_t references;
+    size_t certificate_count;
+    struct tls_certificate *certificates;
+    const struct log *log;
+    struct random random;
+    br_ssl_session_cache_lru sessions;
+    uint64_t sessions_begun_s;
+    uint8_t *session_store;
+};
+
+/* tls_pem.c: false with a sentence in `fault` (its index stays as it is). */
+bool tls_load_certificate(struct tls_certificate *certificate, const struct tls_files *files,
+                          uint64_t now_s, struct tls_fault *fault);
+void tls_release_certificate(struct tls_certificate *certificate);
+
+/* tls_x509.c */
+
+/* Adds the names of a DER certificate: the DNS names of its subjectAltName, or, without any, its
+ * common name. False when it is not a certificate, or out of memory. */
+bool tls_read_names(struct tls_certificate *certificate, const uint8_t *der, size_t size);
+
+/* `name` is one of the certificate's, or fits "*.": of one label more (RFC 6125, 6.4.3). */
+bool tls_certificate_is_for(const struct tls_certificate *certificate, struct str name);
+
+/* tls_context.c: makes a server ready for a handshake with the context's certificates. */
+struct tls_policy {
+    const br_ssl_server_policy_class *vtable;
+    br_ssl_server_context *server;
+    struct tls_context *context;
+};
+
+void tls_set_up_server(struct tls_policy *policy, br_ssl_server_context *server,
+                       struct tls_context *context);
+
+#endif

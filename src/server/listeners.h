@@ -1,0 +1,43 @@
+/*
+ * listeners: the configured listeners with what each adds to a connection: TLS, the address that a
+ * proxy tells, or a redirection to another listener.
+ *
+ * Callers   worker; main for `skua check`.
+ * Owner     the worker; freed before its loop.
+ * Threads   the worker's own.
+ * Errors    files that are wrong and addresses that cannot be listened on, in the report.
+ */
+#ifndef SKUA_SERVER_LISTENERS_H
+#define SKUA_SERVER_LISTENERS_H
+
+#include "config/config.h"
+#include "net/http1.h"
+
+struct listeners;
+
+struct listeners_options {
+    const struct config *config; /* outlives the listeners, as do the next two */
+    struct net_loop *loop;
+    const struct log *log;
+    struct http_service service; /* of all but those that redirect */
+};
+
+/* Loads the files that the listeners name. False: the reasons are in the report. */
+bool listeners_check(const struct config *config, struct cfg_report *report);
+
+/* Listens. NULL: the reasons are in the report, if there are any but memory. */
+struct listeners *listeners_new(const struct listeners_options *options,
+                                struct cfg_report *report);
+
+/* Loads certificates and keys anew, for connections to come. If any file is wrong its listener
+ * goes on with what it has, and the log says so. */
+void listeners_reload(struct listeners *listeners);
+
+/* Connections now alive. */
+uint32_t listeners_connections(const struct listeners *listeners);
+
+/* Accepts no more; connections live on. */
+void listeners_stop(struct listeners *listeners);
+void listeners_free(struct listeners *listeners);
+
+#endif
