@@ -21,7 +21,6 @@
 
 #include "base/buf.h"
 #include "base/log.h"
-#include "base/network.h"
 
 #include <lua.h>
 
@@ -29,25 +28,14 @@
 
 enum {
     CFG_NO_REF = -2, /* LUA_NOREF: no handler */
-};
-
-struct cfg_certificate {
-    struct str cert, key; /* files, NUL-terminated */
-    int line;
+    CFG_HEADERS_MAX = 32,
 };
 
 struct cfg_listen {
     struct str text; /* as written */
     char *host;      /* numeric, NULL for unix sockets */
     uint16_t port;
-    char *unix_path;                      /* NULL for TCP */
-    struct cfg_certificate *certificates; /* the first is the default */
-    size_t certificate_count;             /* 0: no TLS */
-    bool redirect;                        /* requests are sent to the first TLS listener */
-    bool proxy_protocol;
-    bool trust_all; /* what any peer says in X-Forwarded-* is believed */
-    struct network *trusted;
-    size_t trusted_count;
+    char *unix_path; /* NULL for TCP */
     int line;
 };
 
@@ -74,16 +62,40 @@ struct cfg_cors {
     uint32_t max_age_s;
 };
 
+struct cfg_cookie {
+    struct str name;       /* empty: none is set */
+    struct str attributes; /* as they are sent: "; Path=/; HttpOnly; SameSite=Lax" */
+};
+
+struct cfg_header {
+    struct str name;
+    struct str value;
+};
+
+struct cfg_headers {
+    struct cfg_header *at;
+    size_t count;
+};
+
 struct cfg_engine {
-    struct str path; /* with its trailing slash: what targets must start with */
+    struct str path; /* what targets must start with */
+    bool add_trailing_slash;
     bool polling;
     bool websocket;
     bool allow_upgrades;
+    bool legacy_clients;
     uint32_t ping_interval_ms;
     uint32_t ping_timeout_ms;
     uint32_t upgrade_timeout_ms;
     uint32_t connect_timeout_ms;
     bool cleanup_empty_child_namespaces;
+    bool destroy_upgrade;
+    uint32_t destroy_upgrade_timeout_ms;
+    struct cfg_cookie cookie;
+    struct cfg_headers headers;
+    struct cfg_headers initial_headers;
+    int allow_request; /* registry reference, or CFG_NO_REF */
+    int allow_request_line;
 };
 
 struct cfg_limits {

@@ -292,6 +292,11 @@ static void set_defaults(struct config *config)
         .ping_timeout_ms = 20000,
         .upgrade_timeout_ms = 10000,
         .connect_timeout_ms = 45000,
+        .add_trailing_slash = true,
+        .destroy_upgrade = true,
+        .destroy_upgrade_timeout_ms = 1000,
+        .cookie = {.name = STR(""), .attributes = STR("")},
+        .allow_request = CFG_NO_REF,
     };
     config->limits = (struct cfg_limits){
         .max_payload = 1000000,
@@ -317,7 +322,6 @@ static void finish(struct cfg_loader *loader)
         config->limits.backlog = twice > UINT64_C(16) << 20 ? twice : UINT64_C(16) << 20;
     if (config->listen_count == 0 && loader->fault_count == 0)
         cfg_fault(loader, 0, "listen: expected at least one, such as listen \"0.0.0.0:3000\"");
-    cfg_finish_listens(loader);
 }
 
 struct config *cfg_load(lua_State *L, const char *name, struct str source,

@@ -93,9 +93,21 @@ bool cfg_read_string(struct cfg_loader *loader, struct cfg_place place, int inde
 bool cfg_read_strings(struct cfg_loader *loader, struct cfg_place place, int index,
                       const char *expected, struct str **to, size_t *count);
 
-/* listen.c */
-int cfg_statement_listen(lua_State *L);
-void cfg_finish_listens(struct cfg_loader *loader);
+/* statements.c */
+
+/* For a statement that may stand once in a file: faults the second one. Returns its line. */
+int cfg_once(struct cfg_loader *loader, const char *name);
+void cfg_read_max_payload(struct cfg_loader *loader, struct cfg_place place, int index,
+                          void *base);
+
+/* engine.c */
+int cfg_statement_engine(lua_State *L);
+
+/* headers.c: `true` or a table; a table of names and values. */
+void cfg_read_cookie(struct cfg_loader *loader, struct cfg_place place, int index,
+                     struct cfg_cookie *cookie);
+void cfg_read_headers(struct cfg_loader *loader, struct cfg_place place, int index,
+                      struct cfg_headers *headers);
 
 /* origins.c: each must be an origin or a pattern of one. */
 bool cfg_check_origins(struct cfg_loader *loader, struct cfg_place place,

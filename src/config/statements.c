@@ -1,9 +1,10 @@
 #include "config/private.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
+#include <sys/un.h>
 
-/* A statement that may stand once in a file: faults the second one. Returns its line. */
-static int once(struct cfg_loader *loader, const char *name)
+int cfg_once(struct cfg_loader *loader, const char *name)
 {
     lua_State *L = loader->L;
     int line = cfg_current_line(L);
@@ -19,61 +20,115 @@ static int once(struct cfg_loader *loader, const char *name)
     return line;
 }
 
-/* --- engine -------------------------------------------------------------------------------- */
+/* --- listen -------------------------------------------------------------------------------- */
 
-static void read_path(struct cfg_loader *loader, struct cfg_place place, int index, void *base)
+static const char expected_listen[] =
+    "an address such as \"0.0.0.0:3000\", \"[::]:3000\" or \"unix:/run/skua.sock\"";
+
+static bool parse_port(struct str text, uint16_t *port)
 {
-    static const char expected[] = "a path such as \"/socket.io/\"";
-    struct cfg_engine *engine = base;
-    struct str path;
+    uint32_t value = 0;
 
-    if (!cfg_read_string(loader, place, index, expected, &path))
-        return;
-    bool good = path.size > 0 && path.at[0] == '/';
-    for (size_t i = 0; i < path.size; i++)
-        good = good && path.at[i] > ' ' && path.at[i] < 0x7f && !strchr("?#", path.at[i]);
-    if (!good) {
-        cfg_fault_found(loader, place, expected, index);
-        return;
+    if (text.size == 0 || text.size > 5)
+        return false;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.at[i] < '0' || text.at[i] > '9')
+            return false;
+        value = value * 10 + (uint32_t)(text.at[i] - '0');
     }
-    if (path.at[path.size - 1] != '/') {
-        /* The copy has its NUL there: room for the slash that targets must have. */
-        ((char *)path.at)[path.size++] = '/';
-    }
-    engine->path = path;
+    *port = (uint16_t)value;
+    return value <= UINT16_MAX;
 }
 
-static void read_transports(struct cfg_loader *loader, struct cfg_place place, int index,
-                            void *base)
+/* host:port, [v6]:port, :port or *:port (every address, IPv4 and IPv6) and localhost:port. */
+static bool parse_tcp(struct cfg_loader *loader, struct str text, struct cfg_listen *listen)
 {
-    static const char *const names[] = {"polling", "websocket"};
-    struct cfg_engine *engine = base;
-    struct str *items;
-    size_t count;
+    const char *colon = memrchr(text.at, ':', text.size);
+    unsigned char address[sizeof(struct in6_addr)];
 
-    if (!cfg_read_strings(loader, place, index,
-                          "a list of transports: { \"polling\", \"websocket\" }", &items,
-                          &count))
-        return;
-    engine->polling = engine->websocket = false;
-    for (size_t i = 0; i < count; i++) {
-        const char *nearest = cfg_nearest(items[i], names, 2);
-        if (str_equal(items[i], STR("polling")))
-            engine->polling = true;
-        else if (str_equal(items[i], STR("websocket")))
-            engine->websocket = true;
-        else
-            cfg_fault(loader, place.line,
-                      "%s: expected \"polling\" or \"websocket\", found \"%.*s\"%s%s%s",
-                      place.path, (int)items[i].size, items[i].at,
-                      nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                      nearest ? "\"?" : "");
-    }
+    if (!colon ||
+        !parse_port(str_from_index(text, (size_t)(colon - text.at) + 1), &listen->port))
+        return false;
+
+    struct str host = str_of(text.at, (size_t)(colon - text.at));
+    bool bracketed = host.size > 2 && host.at[0] == '[' && host.at[host.size - 1] == ']';
+    if (bracketed)
+        host = str_of(host.at + 1, host.size - 2);
+    if (host.size == 0 || str_equal(host, STR("*")))
+        host = STR("::");
+    else if (str_equal(host, STR("localhost")))
+        host = STR("127.0.0.1");
+    else if (memchr(host.at, ':', host.size) && !bracketed)
+        return false;
+
+    listen->host = (char *)cfg_copy(loader, host).at;
+    return inet_pton(AF_INET, listen->host, address) == 1 ||
+           inet_pton(AF_INET6, listen->host, address) == 1;
 }
+
+static bool parse_listen(struct cfg_loader *loader, struct str text, struct cfg_listen *listen)
+{
+    struct str path = str_from_index(text, 5);
+
+    listen->text = text;
+    if (!str_starts(text, STR("unix:")))
+        return parse_tcp(loader, text, listen);
+    if (path.size == 0 || path.size >= sizeof(((struct sockaddr_un *)0)->sun_path))
+        return false;
+    listen->unix_path = (char *)cfg_copy(loader, path).at;
+    return true;
+}
+
+static void add_listen(struct cfg_loader *loader, struct str text, int line)
+{
+    struct config *config = loader->config;
+    struct cfg_listen listen = {.line = line};
+
+    if (!parse_listen(loader, text, &listen)) {
+        cfg_fault(loader, line, "listen: expected %s, found \"%.*s\"", expected_listen,
+                  (int)text.size, text.at);
+        return;
+    }
+    for (size_t i = 0; i < config->listen_count; i++) {
+        if (str_equal(config->listens[i].text, text) && listen.port != 0) {
+            cfg_fault(loader, line,
+                      "listen: \"%.*s\" is declared twice; the first is on line %d",
+                      (int)text.size, text.at, config->listens[i].line);
+            return;
+        }
+    }
+    config->listens =
+        cfg_grow(loader, config->listens, config->listen_count, sizeof(*config->listens));
+    if (config->listens)
+        config->listens[config->listen_count++] = listen;
+}
+
+/* listen "…" { … }: there are no options yet, so every key is unknown and said to be. */
+static int listen_options(lua_State *L)
+{
+    struct cfg_loader *loader = cfg_loader_of(L);
+
+    cfg_read_table(loader, "listen", cfg_current_line(L), 1, NULL, 0, NULL);
+    return 0;
+}
+
+static int statement_listen(lua_State *L)
+{
+    struct cfg_loader *loader = cfg_loader_of(L);
+    int line = cfg_current_line(L);
+    struct str text;
+
+    if (cfg_read_string(loader, (struct cfg_place){"listen", line}, 1, expected_listen, &text))
+        add_listen(loader, text, line);
+    lua_pushcfunction(L, listen_options);
+    return 1;
+}
+
+/* --- limits --------------------------------------------------------------------------------- */
 
 /* max_payload may stand in `engine` and in `limits`; both name one limit. */
-static void read_max_payload(struct cfg_loader *loader, struct cfg_place place, int index,
-                             void *base)
+void cfg_read_max_payload(struct cfg_loader *loader, struct cfg_place place, int index,
+                          void *base)
 {
     static const struct cfg_key row = {"max_payload", CFG_SIZE, 0, 1, UINT64_C(4) << 30, NULL};
     uint64_t size = 0;
@@ -90,37 +145,10 @@ static void read_max_payload(struct cfg_loader *loader, struct cfg_place place, 
     loader->config->limits.max_payload = size;
 }
 
-#define ENGINE(field) offsetof(struct cfg_engine, field)
-
-static const struct cfg_key engine_keys[] = {
-    {"path",                           CFG_CUSTOM,   0,                                      0,  0,         read_path       },
-    {"transports",                     CFG_CUSTOM,   0,                                      0,  0,         read_transports },
-    {"allow_upgrades",                 CFG_BOOL,     ENGINE(allow_upgrades),                 0,  0,         NULL            },
-    {"ping_interval",                  CFG_DURATION, ENGINE(ping_interval_ms),               10, INT32_MAX, NULL            },
-    {"ping_timeout",                   CFG_DURATION, ENGINE(ping_timeout_ms),                10, INT32_MAX, NULL            },
-    {"upgrade_timeout",                CFG_DURATION, ENGINE(upgrade_timeout_ms),             10, INT32_MAX, NULL            },
-    {"connect_timeout",                CFG_DURATION, ENGINE(connect_timeout_ms),             10, INT32_MAX, NULL            },
-    {"max_payload",                    CFG_CUSTOM,   0,                                      0,  0,         read_max_payload},
-    {"cleanup_empty_child_namespaces", CFG_BOOL,     ENGINE(cleanup_empty_child_namespaces), 0,  0,
-     NULL                                                                                                                   },
-};
-
-static int statement_engine(lua_State *L)
-{
-    struct cfg_loader *loader = cfg_loader_of(L);
-    int line = once(loader, "engine");
-
-    cfg_read_table(loader, "engine", line, 1, engine_keys,
-                   sizeof(engine_keys) / sizeof(engine_keys[0]), &loader->config->engine);
-    return 0;
-}
-
-/* --- cors, limits, log --------------------------------------------------------------------- */
-
 static int statement_cors(lua_State *L)
 {
     struct cfg_loader *loader = cfg_loader_of(L);
-    int line = once(loader, "cors");
+    int line = cfg_once(loader, "cors");
 
     loader->config->cors.kind = CFG_ORIGINS_ANY; /* cors {} is the reference's default: "*" */
     cfg_read_table(loader, "cors", line, 1, cfg_cors_keys, cfg_cors_key_count,
@@ -132,22 +160,22 @@ static int statement_cors(lua_State *L)
 #define LIMIT(field) offsetof(struct cfg_limits, field)
 
 static const struct cfg_key limit_keys[] = {
-    {"max_payload",  CFG_CUSTOM,   0,                      0,       0,                  read_max_payload},
-    {"backlog",      CFG_SIZE,     LIMIT(backlog),         1024,    UINT64_C(64) << 30, NULL            },
-    {"connections",  CFG_COUNT,    LIMIT(connections),     1,       10000000,           NULL            },
-    {"attachments",  CFG_COUNT,    LIMIT(attachments),     1,       1024,               NULL            },
-    {"header_bytes", CFG_SIZE,     LIMIT(header_bytes),    1024,    64 * 1024,          NULL            },
-    {"handler_time", CFG_DURATION, LIMIT(handler_time_ms), 1,       INT32_MAX,          NULL            },
-    {"lua_memory",   CFG_SIZE,     LIMIT(lua_memory),      4 << 20, UINT64_C(64) << 30, NULL            },
-    {"http_idle",    CFG_DURATION, LIMIT(http_idle_ms),    100,     INT32_MAX,          NULL            },
-    {"http_headers", CFG_DURATION, LIMIT(http_headers_ms), 100,     INT32_MAX,          NULL            },
-    {"http_body",    CFG_DURATION, LIMIT(http_body_ms),    100,     INT32_MAX,          NULL            },
+    {"max_payload",  CFG_CUSTOM,   0,                      0,       0,                  cfg_read_max_payload},
+    {"backlog",      CFG_SIZE,     LIMIT(backlog),         1024,    UINT64_C(64) << 30, NULL                },
+    {"connections",  CFG_COUNT,    LIMIT(connections),     1,       10000000,           NULL                },
+    {"attachments",  CFG_COUNT,    LIMIT(attachments),     1,       1024,               NULL                },
+    {"header_bytes", CFG_SIZE,     LIMIT(header_bytes),    1024,    64 * 1024,          NULL                },
+    {"handler_time", CFG_DURATION, LIMIT(handler_time_ms), 1,       INT32_MAX,          NULL                },
+    {"lua_memory",   CFG_SIZE,     LIMIT(lua_memory),      4 << 20, UINT64_C(64) << 30, NULL                },
+    {"http_idle",    CFG_DURATION, LIMIT(http_idle_ms),    100,     INT32_MAX,          NULL                },
+    {"http_headers", CFG_DURATION, LIMIT(http_headers_ms), 100,     INT32_MAX,          NULL                },
+    {"http_body",    CFG_DURATION, LIMIT(http_body_ms),    100,     INT32_MAX,          NULL                },
 };
 
 static int statement_limits(lua_State *L)
 {
     struct cfg_loader *loader = cfg_loader_of(L);
-    int line = once(loader, "limits");
+    int line = cfg_once(loader, "limits");
 
     cfg_read_table(loader, "limits", line, 1, limit_keys,
                    sizeof(limit_keys) / sizeof(limit_keys[0]), &loader->config->limits);
@@ -190,7 +218,7 @@ static const struct cfg_key log_keys[] = {
 static int statement_log(lua_State *L)
 {
     struct cfg_loader *loader = cfg_loader_of(L);
-    int line = once(loader, "log");
+    int line = cfg_once(loader, "log");
 
     cfg_read_table(loader, "log", line, 2, log_keys, sizeof(log_keys) / sizeof(log_keys[0]),
                    loader->config);
@@ -232,9 +260,9 @@ const size_t cfg_statement_name_count =
 
 void cfg_install_statements(lua_State *L)
 {
-    lua_register(L, "listen", cfg_statement_listen);
+    lua_register(L, "listen", statement_listen);
     lua_register(L, "cors", statement_cors);
-    lua_register(L, "engine", statement_engine);
+    lua_register(L, "engine", cfg_statement_engine);
     lua_register(L, "limits", statement_limits);
     lua_register(L, "env", statement_env);
 

@@ -35,6 +35,9 @@ enum eio_close_reason {
 /* "transport close", "transport error", … "server shutting down". */
 const char *eio_close_reason_text(enum eio_close_reason reason);
 
+/* A handshake that waits for the application's verdict. */
+struct eio_admission;
+
 struct eio_options {
     struct str path; /* prefix of the raw target, "/socket.io/" */
     bool polling;
@@ -47,6 +50,22 @@ struct eio_options {
     size_t max_payload; /* a POST body or a WebSocket message */
     size_t backlog; /* bytes queued for one session; over it the session is closed and logged */
     struct cors_policy cors;
+    struct str
+        cookie_name; /* set by a polling handshake's answer to the session's id; or empty */
+    struct str cookie_attributes;      /* "; Path=/; HttpOnly" */
+    const struct http_header *headers; /* more of them on every answer of a transport */
+    size_t header_count;
+    const struct http_header *initial_headers; /* and on a handshake's */
+    size_t initial_header_count;
+
+    /* Asked about handshakes that are right otherwise; NULL: all are let in. Calls
+     * eio_admission_allow() or eio_admission_refuse(), now or later. */
+    void (*admit)(void *owner, struct eio_admission *admission);
+    void *admit_owner;
+};
+
+enum {
+    EIO_EXTRA_HEADERS_MAX = 32, /* of `headers`, and of `initial_headers` */
 };
 
 /* The handshake's request, kept as long as someone refers to it: socket.handshake. */
@@ -66,6 +85,13 @@ struct eio_handshake {
 
 struct eio_handshake *eio_handshake_ref(struct eio_handshake *handshake);
 void eio_handshake_unref(struct eio_handshake *handshake);
+
+/* The request, also when the client has gone meanwhile. */
+struct eio_handshake *eio_admission_handshake(const struct eio_admission *admission);
+
+/* The verdict; the admission is gone then. An empty message is "Forbidden". */
+void eio_admission_allow(struct eio_admission *admission);
+void eio_admission_refuse(struct eio_admission *admission, struct str message);
 
 /* The query's parameters in order of first appearance, decoded as WHATWG URLSearchParams does, a
  * repeated name reported once with its last value. */

@@ -2,6 +2,7 @@
  * private: what the files of engineio share. Nobody outside includes this.
  *
  *   server      request checks, error answers, handshakes
+ *   admission   handshakes that the application decides about
  *   session     state, heartbeat, sending and closing
  *   transport_polling, transport_websocket
  *               what carries a session's packets
@@ -17,6 +18,7 @@
 #ifndef SKUA_ENGINEIO_PRIVATE_H
 #define SKUA_ENGINEIO_PRIVATE_H
 
+#include "base/list.h"
 #include "base/map.h"
 #include "engineio/engineio.h"
 #include "engineio/payload.h"
@@ -39,7 +41,8 @@ struct eio_server {
     struct eio_options options;
     struct eio_handler handler;
     struct map sessions; /* by id; those that are CLOSED are not in it */
-    struct frame *ping;  /* packets that are the same for everyone */
+    struct list admissions;
+    struct frame *ping; /* packets that are the same for everyone */
     struct frame *pong;
     struct frame *probe_answer;
     bool closed;
@@ -91,10 +94,39 @@ struct eio_session {
 
 static_assert(sizeof(struct eio_session) <= 320, "an idle session must stay small");
 
+/* --- server ------------------------------------------------------------------------------- */
+
+/* A handshake whose request is right and that may come in. */
+void eio_server_open(struct eio_server *server, struct http_exchange *exchange,
+                     const struct eio_query *query);
+
+/* Error 4 with this message. */
+void eio_server_forbid(const struct eio_server *server, struct http_exchange *exchange,
+                       struct str message);
+
+/* --- admission ---------------------------------------------------------------------------- */
+
+/* Asks the application, if it wants to be asked. */
+void eio_admit(struct eio_server *server, struct http_exchange *exchange,
+               const struct eio_query *query);
+
+/* Forgets those that wait; nobody will decide about them. */
+void eio_admissions_free(struct eio_server *server);
+
 /* --- handshake ---------------------------------------------------------------------------- */
 
 /* The caller's reference; NULL when out of memory. */
 struct eio_handshake *eio_handshake_new(const struct http_request *request, uint8_t protocol);
+
+/* --- headers ------------------------------------------------------------------------------ */
+
+enum {
+    EIO_HEADERS_MAX = 2 * EIO_EXTRA_HEADERS_MAX,
+};
+
+/* Writes the configured headers of an answer that a transport gives; returns how many. */
+size_t eio_extra_headers(const struct eio_server *server, bool initial,
+                         struct http_header headers[EIO_HEADERS_MAX]);
 
 /* --- session ------------------------------------------------------------------------------ */
 
@@ -184,10 +216,11 @@ void eio_answer_empty(const struct eio_server *server, struct http_exchange *exc
 
 /* --- websocket ---------------------------------------------------------------------------- */
 
-/* Answers 101. NULL: refused, the exchange is over. Nothing is called back before
- * eio_websocket_attach() or net_ws_set_handler(), so the ws must get an owner at once. */
+/* Answers 101, `initial`: to a request without an id. NULL: refused, the exchange is over. Nothing
+ * is called back before eio_websocket_attach() or net_ws_set_handler(), so the ws must get an owner
+ * at once. */
 struct net_ws *eio_websocket_accept(const struct eio_server *server,
-                                    struct http_exchange *exchange);
+                                    struct http_exchange *exchange, bool initial);
 
 /* The ws carries the session from now on. */
 void eio_websocket_attach(struct eio_session *session, struct net_ws *ws);

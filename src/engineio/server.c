@@ -1,6 +1,6 @@
 #include "engineio/private.h"
+#include "json/json.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 enum error {
@@ -38,6 +38,9 @@ struct eio_server *eio_server_new(struct net_loop *loop, struct random *random,
     server->options = *options;
     server->handler = *handler;
     map_init(&server->sessions);
+    list_init(&server->admissions);
+    assert(options->header_count <= EIO_EXTRA_HEADERS_MAX &&
+           options->initial_header_count <= EIO_EXTRA_HEADERS_MAX);
     server->ping = eio_packet_frame(EIO_PACKET_PING, STR(""));
     server->pong = eio_packet_frame(EIO_PACKET_PONG, STR(""));
     server->probe_answer = eio_packet_frame(EIO_PACKET_PONG, STR("probe"));
@@ -51,6 +54,7 @@ struct eio_server *eio_server_new(struct net_loop *loop, struct random *random,
 void eio_server_free(struct eio_server *server)
 {
     assert(map_size(&server->sessions) == 0);
+    eio_admissions_free(server);
     if (server->ping)
         frame_unref(server->ping);
     if (server->pong)
@@ -159,24 +163,38 @@ static enum error check(const struct eio_server *server, const struct http_reque
 
 /* --- requests without upgrade ------------------------------------------------------------- */
 
+/* The error as JSON. */
+static void write_error(struct buf *to, enum error error, struct str message)
+{
+    buf_add_str(to, STR("{\"code\":"));
+    buf_add_u64(to, error);
+    buf_add_str(to, STR(",\"message\":"));
+    json_write_string(to, message);
+    buf_add_byte(to, '}');
+}
+
 static void answer_error(const struct eio_server *server, struct http_exchange *exchange,
-                         enum error error)
+                         enum error error, struct str message)
 {
     struct http_header headers[CORS_HEADERS_MAX + 1];
     size_t count =
         cors_headers(&server->options.cors, http_exchange_request(exchange), headers);
-    char body[96];
-    int size = snprintf(body, sizeof(body), "{\"code\":%d,\"message\":\"%s\"}", (int)error,
-                        messages[error]);
+    struct buf body;
 
     headers[count++] = (struct http_header){STR("Content-Type"), STR("application/json")};
-    http_exchange_respond(exchange, &(struct http_response){
-                                        .status = error == FORBIDDEN ? 403 : 400,
-                                        .headers = headers,
-                                        .header_count = count,
-                                        .body = str_of(body, (size_t)size),
-                                        .chunked = true,
-                                    });
+    buf_init(&body, SIZE_MAX);
+    write_error(&body, error, message);
+    if (buf_failed(&body))
+        http_exchange_destroy(exchange);
+    else
+        http_exchange_respond(exchange, &(struct http_response){
+                                            .status = error == FORBIDDEN ? 403 : 400,
+                                            .headers = headers,
+                                            .header_count = count,
+                                            .body = buf_str(&body),
+                                            .chunked = true,
+                                        });
+    buf_free(&body);
 }
 
 static void polling_handshake(struct eio_server *server, struct http_exchange *exchange,
@@ -197,57 +215,55 @@ static void polling_handshake(struct eio_server *server, struct http_exchange *e
         frame_unref(open);
 }
 
-static void plain_request(struct eio_server *server, struct http_exchange *exchange,
-                          const struct eio_query *query)
-{
-    struct eio_session *session;
-    enum error error = check(server, http_exchange_request(exchange), query, &session);
-
-    if (error == NO_ERROR && !session && !speaks(server, query->protocol))
-        error = UNSUPPORTED_PROTOCOL;
-    if (error != NO_ERROR)
-        answer_error(server, exchange, error);
-    else if (session)
-        eio_polling_request(session, exchange);
-    else if (server->closed)
-        eio_answer_empty(server, exchange, 503);
-    else
-        polling_handshake(server, exchange, query);
-}
-
 /* --- upgrade requests --------------------------------------------------------------------- */
 
 /* The text that refuses an upgrade. */
-static struct str error_text(char *text, size_t size, const char *message)
+static void write_refusal(struct buf *to, struct str message)
 {
-    int length = snprintf(text, size,
-                          "HTTP/1.1 400 Bad Request\r\n"
-                          "Connection: close\r\n"
-                          "Content-type: text/html\r\n"
-                          "Content-Length: %zu\r\n"
-                          "\r\n%s",
-                          strlen(message), message);
+    buf_printf(to,
+               "HTTP/1.1 400 Bad Request\r\n"
+               "Connection: close\r\n"
+               "Content-type: text/html\r\n"
+               "Content-Length: %zu\r\n"
+               "\r\n",
+               message.size);
+    buf_add_str(to, message);
+}
 
-    assert(length > 0 && (size_t)length < size);
-    return str_of(text, (size_t)length);
+static void refuse_upgrade(struct http_exchange *exchange, struct str message)
+{
+    struct buf text;
+
+    buf_init(&text, SIZE_MAX);
+    write_refusal(&text, message);
+    if (buf_failed(&text))
+        http_exchange_destroy(exchange);
+    else
+        http_exchange_respond_raw(exchange, buf_str(&text));
+    buf_free(&text);
 }
 
 /* This error is found only when the WebSocket is there: its text follows the 101. */
 static void refuse_protocol(const struct eio_server *server, struct http_exchange *exchange)
 {
-    char text[256];
-    struct net_ws *ws = eio_websocket_accept(server, exchange);
+    struct net_ws *ws = eio_websocket_accept(server, exchange, true);
+    struct buf text;
 
     if (!ws)
         return;
-    net_ws_send_raw(ws, error_text(text, sizeof(text), messages[UNSUPPORTED_PROTOCOL]));
+    buf_init(&text, SIZE_MAX);
+    write_refusal(&text, str_from(messages[UNSUPPORTED_PROTOCOL]));
+    if (!buf_failed(&text))
+        net_ws_send_raw(ws, buf_str(&text));
+    buf_free(&text);
     net_ws_destroy(ws);
 }
 
 /* The reference takes the WebSocket of such a request and has no use for it. */
-static void accept_and_close(const struct eio_server *server, struct http_exchange *exchange)
+static void accept_and_close(const struct eio_server *server, struct http_exchange *exchange,
+                             const struct eio_query *query)
 {
-    struct net_ws *ws = eio_websocket_accept(server, exchange);
+    struct net_ws *ws = eio_websocket_accept(server, exchange, !query->has_sid);
 
     if (ws)
         net_ws_close(ws, 0);
@@ -265,7 +281,7 @@ static void websocket_handshake(struct eio_server *server, struct http_exchange 
         http_exchange_destroy(exchange);
         goto fail;
     }
-    ws = eio_websocket_accept(server, exchange);
+    ws = eio_websocket_accept(server, exchange, true);
     if (!ws)
         goto fail;
     eio_websocket_attach(session, ws);
@@ -283,25 +299,31 @@ fail:
 static void candidate(struct eio_server *server, struct http_exchange *exchange,
                       const struct eio_query *query, struct eio_session *session)
 {
-    struct net_ws *ws = eio_websocket_accept(server, exchange);
+    struct net_ws *ws = eio_websocket_accept(server, exchange, false);
 
     if (ws)
         eio_upgrade_begin(session, ws, query->base64);
 }
 
-static void upgrade_request(struct eio_server *server, struct http_exchange *exchange,
-                            const struct eio_query *query)
-{
-    struct eio_session *session;
-    enum error error = check(server, http_exchange_request(exchange), query, &session);
-    char text[256];
+/* --- requests --------------------------------------------------------------------------- */
 
-    if (error != NO_ERROR)
-        http_exchange_respond_raw(exchange, error_text(text, sizeof(text), messages[error]));
-    else if (query->transport != EIO_WEBSOCKET)
-        accept_and_close(server, exchange);
-    else if (session)
-        candidate(server, exchange, query, session);
+static void open_plain(struct eio_server *server, struct http_exchange *exchange,
+                       const struct eio_query *query)
+{
+    if (!speaks(server, query->protocol))
+        answer_error(server, exchange, UNSUPPORTED_PROTOCOL,
+                     str_from(messages[UNSUPPORTED_PROTOCOL]));
+    else if (server->closed)
+        eio_answer_empty(server, exchange, 503);
+    else
+        polling_handshake(server, exchange, query);
+}
+
+static void open_upgrade(struct eio_server *server, struct http_exchange *exchange,
+                         const struct eio_query *query)
+{
+    if (query->transport != EIO_WEBSOCKET)
+        accept_and_close(server, exchange, query);
     else if (!speaks(server, query->protocol))
         refuse_protocol(server, exchange);
     else if (server->closed)
@@ -310,16 +332,50 @@ static void upgrade_request(struct eio_server *server, struct http_exchange *exc
         websocket_handshake(server, exchange, query);
 }
 
+void eio_server_open(struct eio_server *server, struct http_exchange *exchange,
+                     const struct eio_query *query)
+{
+    if (http_exchange_request(exchange)->upgrade)
+        open_upgrade(server, exchange, query);
+    else
+        open_plain(server, exchange, query);
+}
+
+static void refuse(const struct eio_server *server, struct http_exchange *exchange,
+                   enum error error, struct str message)
+{
+    if (http_exchange_request(exchange)->upgrade)
+        refuse_upgrade(exchange, message);
+    else
+        answer_error(server, exchange, error, message);
+}
+
+void eio_server_forbid(const struct eio_server *server, struct http_exchange *exchange,
+                       struct str message)
+{
+    refuse(server, exchange, FORBIDDEN,
+           message.size > 0 ? message : str_from(messages[FORBIDDEN]));
+}
+
 void eio_server_request(struct eio_server *server, struct http_exchange *exchange)
 {
     const struct http_request *request = http_exchange_request(exchange);
+    struct eio_session *session;
     struct eio_query query;
+    enum error error;
 
     if (!request->upgrade && cors_preflight(&server->options.cors, exchange))
         return;
     eio_query_read(request->target, &query);
-    if (request->upgrade)
-        upgrade_request(server, exchange, &query);
+    error = check(server, request, &query, &session);
+    if (error != NO_ERROR)
+        refuse(server, exchange, error, str_from(messages[error]));
+    else if (!session)
+        eio_admit(server, exchange, &query);
+    else if (!request->upgrade)
+        eio_polling_request(session, exchange);
+    else if (query.transport == EIO_WEBSOCKET)
+        candidate(server, exchange, &query, session);
     else
-        plain_request(server, exchange, &query);
+        accept_and_close(server, exchange, &query);
 }

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 
 enum {
-    ANSWER_CORS_MAX = 4,     /* headers that cors_headers() writes to an answer */
-    ANSWER_HEADERS_MAX = 8,  /* with ours */
-    CONTENT_LENGTH_MAX = 24, /* characters of a size_t */
+    ANSWER_CORS_MAX = 4, /* headers that cors_headers() writes to an answer */
+    ANSWER_HEADERS_MAX = 12 + EIO_HEADERS_MAX, /* with ours and those configured */
+    CONTENT_LENGTH_MAX = 24,                   /* characters of a size_t */
 };
 
 static const struct str text_type = {"text/plain; charset=UTF-8", 25};
@@ -19,6 +19,9 @@ struct reply {
     struct http_header cors[ANSWER_CORS_MAX];
     uint8_t cors_count;
     bool old_explorer; /* wants its XSS filter turned off */
+    bool initial;      /* to a request without an id */
+    const struct eio_server *server;
+    struct str cookie; /* empty: none is set */
 };
 
 struct eio_poll {
@@ -54,6 +57,7 @@ static void reply_init(struct reply *reply, const struct eio_server *server,
     size_t count = cors_headers(&server->options.cors, request, headers);
 
     assert(count <= ANSWER_CORS_MAX);
+    *reply = (struct reply){.server = server, .cookie = STR("")};
     memcpy(reply->cors, headers, count * sizeof(headers[0]));
     reply->cors_count = (uint8_t)count;
     reply->old_explorer = contains(agent, STR(";MSIE")) || contains(agent, STR("Trident/"));
@@ -74,6 +78,9 @@ static void answer(struct http_exchange *exchange, const struct reply *reply,
     if (reply->old_explorer)
         headers[count++] = (struct http_header){STR("X-XSS-Protection"), STR("0")};
     headers[count++] = (struct http_header){STR("cache-control"), STR("no-store")};
+    if (reply->cookie.size > 0)
+        headers[count++] = (struct http_header){STR("Set-Cookie"), reply->cookie};
+    count += eio_extra_headers(reply->server, reply->initial, headers + count);
     http_exchange_respond(exchange, &(struct http_response){
                                         .status = 200,
                                         .headers = headers,
@@ -82,6 +89,19 @@ static void answer(struct http_exchange *exchange, const struct reply *reply,
                                         .body_frame = frame,
                                         .no_length = true,
                                     });
+}
+
+size_t eio_extra_headers(const struct eio_server *server, bool initial,
+                         struct http_header headers[EIO_HEADERS_MAX])
+{
+    const struct eio_options *options = &server->options;
+    size_t count = initial ? options->initial_header_count : 0;
+
+    if (count > 0)
+        memcpy(headers, options->initial_headers, count * sizeof(headers[0]));
+    if (options->header_count > 0)
+        memcpy(headers + count, options->headers, options->header_count * sizeof(headers[0]));
+    return count + options->header_count;
 }
 
 void eio_answer_empty(const struct eio_server *server, struct http_exchange *exchange,
@@ -130,19 +150,40 @@ static void answer_body(const struct eio_session *session, struct http_exchange 
         answer_payload(session, exchange, reply, STR(""), body);
 }
 
+/* The value of Set-Cookie, empty when there is none to set. False when out of memory. */
+static bool write_cookie(const struct eio_session *session, struct buf *to)
+{
+    const struct eio_options *options = &session->server->options;
+
+    if (options->cookie_name.size == 0)
+        return true;
+    buf_add_str(to, options->cookie_name);
+    buf_add_byte(to, '=');
+    buf_add_str(to, eio_session_id(session));
+    return buf_add_str(to, options->cookie_attributes);
+}
+
 bool eio_polling_answer_open(const struct eio_session *session, struct http_exchange *exchange,
                              struct frame *open)
 {
     struct reply reply;
     enum frame_kind form;
     struct frame *body = eio_codec_body(session, &open, 1, &form);
+    struct buf cookie;
+    bool good;
 
-    if (!body)
-        return false;
-    reply_init(&reply, session->server, http_exchange_request(exchange));
-    answer_body(session, exchange, &reply, body, form);
-    frame_unref(body);
-    return true;
+    buf_init(&cookie, SIZE_MAX);
+    good = body && write_cookie(session, &cookie);
+    if (good) {
+        reply_init(&reply, session->server, http_exchange_request(exchange));
+        reply.initial = true;
+        reply.cookie = buf_str(&cookie);
+        answer_body(session, exchange, &reply, body, form);
+    }
+    buf_free(&cookie);
+    if (body)
+        frame_unref(body);
+    return good;
 }
 
 /* --- polls -------------------------------------------------------------------------------- */

@@ -38,9 +38,9 @@ static const struct net_ws_handler handler = {
 };
 
 struct net_ws *eio_websocket_accept(const struct eio_server *server,
-                                    struct http_exchange *exchange)
+                                    struct http_exchange *exchange, bool initial)
 {
-    struct http_header headers[CORS_HEADERS_MAX];
+    struct http_header headers[CORS_HEADERS_MAX + EIO_HEADERS_MAX];
     struct net_ws_options options = {
         .max_message = server->options.max_payload,
         .backlog = server->options.backlog,
@@ -49,6 +49,7 @@ struct net_ws *eio_websocket_accept(const struct eio_server *server,
 
     options.header_count =
         cors_headers(&server->options.cors, http_exchange_request(exchange), headers);
+    options.header_count += eio_extra_headers(server, initial, headers + options.header_count);
     return net_ws_accept(exchange, &options, &handler, NULL);
 }
 

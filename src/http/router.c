@@ -10,7 +10,7 @@ void http_router_request(void *owner, struct http_exchange *exchange)
     if (eio_server_matches(router->engine, request->target))
         eio_server_request(router->engine, exchange);
     else if (request->upgrade)
-        http_exchange_silence(exchange, HTTP_ROUTER_SILENCE_MS);
+        http_exchange_silence(exchange, router->silence_ms);
     else
         http_exchange_respond(exchange, &not_found);
 }

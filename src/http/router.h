@@ -4,6 +4,7 @@
  * Callers   worker gives it to net/http1 as the service of every connection.
  * Owner     the worker owns it; it refers to the worker's servers.
  * Threads   the worker's own.
+ * Units     milliseconds.
  * Errors    what nobody answers gets 404 with an empty body; an upgrade that nobody answers is
  *           met with silence and ended, as the reference does (engine-io.md, 1).
  */
@@ -12,12 +13,9 @@
 
 #include "engineio/engineio.h"
 
-enum {
-    HTTP_ROUTER_SILENCE_MS = 1000, /* the reference's destroyUpgradeTimeout */
-};
-
 struct http_router {
     struct eio_server *engine;
+    uint32_t silence_ms;
 };
 
 /* For struct http_service. */

@@ -116,6 +116,28 @@ static void push_query(lua_State *L, struct buf *scratch, struct str target)
     }
 }
 
+void script_push_request(lua_State *L, struct buf *scratch,
+                         const struct eio_handshake *handshake)
+{
+    lua_createtable(L, 0, 7);
+    lua_pushliteral(L, "GET"); /* other methods are refused before */
+    lua_setfield(L, -2, "method");
+    push_str(L, handshake->target);
+    lua_setfield(L, -2, "url");
+    push_headers(L, handshake);
+    lua_setfield(L, -2, "headers");
+    push_str(L, handshake->address);
+    lua_setfield(L, -2, "address");
+    push_query(L, scratch, handshake->target);
+    lua_setfield(L, -2, "query");
+    lua_pushboolean(L, handshake->secure);
+    lua_setfield(L, -2, "secure");
+    if (handshake->cross_domain) {
+        push_str(L, handshake->origin);
+        lua_setfield(L, -2, "origin");
+    }
+}
+
 void script_push_handshake(lua_State *L, struct buf *scratch, struct sio_socket *socket)
 {
     const struct eio_handshake *handshake = sio_socket_handshake(socket);

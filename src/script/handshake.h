@@ -19,4 +19,9 @@
  * `scratch` is empty. */
 void script_push_handshake(lua_State *L, struct buf *scratch, struct sio_socket *socket);
 
+/* Pushes what allow_request gets: method, url, headers, address, query, secure and, if it was sent,
+ * origin. */
+void script_push_request(lua_State *L, struct buf *scratch,
+                         const struct eio_handshake *handshake);
+
 #endif

@@ -102,7 +102,8 @@ struct coroutine {
     struct sio_handle socket;           /* 0: none */
     void (*finished)(struct coroutine *coroutine, bool succeeded);
     bool may_wait;
-    bool refused; /* by a `use` middleware, which has told the client */
+    bool refused; /* by a `use` middleware or allow_request, which has told the client */
+    struct eio_admission *admission; /* allow_request: what it decides about */
     bool wants_ack;
     bool acknowledging; /* the handler has returned; what it returned is being written */
     double ack_id;
@@ -127,6 +128,7 @@ struct run {
     struct str text; /* a reason, an origin, … */
     struct str auth;
     bool decision; /* of origin and name functions */
+    struct eio_admission *admission;
     void (*finished)(struct coroutine *coroutine, bool succeeded);
 };
 

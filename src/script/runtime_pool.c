@@ -187,6 +187,7 @@ bool script_run(struct script *script, struct run *run)
     coroutine->finished = run->finished;
     coroutine->may_wait = run->may_wait;
     coroutine->refused = false;
+    coroutine->admission = run->admission;
     coroutine->wants_ack = run->arrived && run->arrived->wants_ack;
     coroutine->acknowledging = false;
     coroutine->ack_id = coroutine->wants_ack ? run->arrived->ack_id : 0;

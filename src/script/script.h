@@ -45,6 +45,9 @@ bool script_start(struct script *script, const struct config *config, struct net
 /* cors { origins = function }: for cors_policy.decide; `owner` is the script. */
 bool script_allows_origin(void *owner, struct str origin);
 
+/* engine { allow_request = function }: for eio_options.admit; `owner` is the script. */
+void script_admit(void *owner, struct eio_admission *admission);
+
 /* Bytes the Lua state uses, for metrics and tests. */
 size_t script_memory(const struct script *script);
 
