@@ -77,7 +77,7 @@ static void acknowledge(lua_State *L, int first)
     struct sio_socket *socket;
     struct sio_args args;
 
-    if (!coroutine->wants_ack)
+    if (!coroutine->wants_ack || script->stopping)
         return;
     coroutine->acknowledging = true;
     value_writer_reset(&script->writer);

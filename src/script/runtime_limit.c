@@ -52,8 +52,10 @@ static void describe_stop(lua_State *L, struct script *script, lua_Debug *where)
 
 /*
  * CPU time is read at the first hook, not when a run is resumed: that costs a system call, and
- * most runs end before their first hook. A run that is over its time gets the error at each
- * following instruction, so pcall only moves the place where it is thrown.
+ * most runs end before their first hook. A run that is over its time yields, past every pcall, and
+ * is never resumed. Inside a library function it cannot yield: there it gets the error at each
+ * following instruction, so that pcall only moves the place where it is thrown. (The error alone
+ * would not do: each pcall that catches one costs as much as the stack is deep.)
  */
 static void look_at_clock(lua_State *L, lua_Debug *where)
 {
@@ -71,7 +73,13 @@ static void look_at_clock(lua_State *L, lua_Debug *where)
         script->stopping = true;
         describe_stop(L, script, where);
     }
-    lua_sethook(L, look_at_clock, LUA_MASKCOUNT, 1);
+    script_limit_time(L);
+    if (script->current)
+        script_limit_time(script->current->L); /* it may have resumed this one */
+    if (lua_isyieldable(L)) {
+        lua_yield(L, 0);
+        return; /* from a hook Lua yields when that is over */
+    }
     /* Lua's own error for memory is the only one that no message handler of xpcall sees: that would
      * run inside this hook, without hooks. What is logged is stop_text. */
     lua_pushliteral(L, "not enough memory");

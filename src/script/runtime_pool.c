@@ -116,7 +116,7 @@ static void recover(struct coroutine *coroutine, int status)
 {
     struct script *script = coroutine->script;
 
-    if (status == LUA_YIELD)
+    if (status == LUA_YIELD && !script->stopping)
         script_report_yield(coroutine);
     else
         script_report(coroutine, status);
@@ -137,6 +137,7 @@ static void resume(struct coroutine *coroutine, int argument_count)
     uint64_t outer_started_us = script->started_us;
     bool outer_stopping = script->stopping;
     int result_count;
+    bool succeeded;
     int status;
 
     script->current = coroutine;
@@ -144,7 +145,9 @@ static void resume(struct coroutine *coroutine, int argument_count)
     script->started_us = 0;
     script->stopping = false;
     status = lua_resume(coroutine->L, outer ? outer->L : NULL, argument_count, &result_count);
-    if (status == LUA_OK)
+    /* A run that is over its time may still end well, when a coroutine of its own was stopped. */
+    succeeded = status == LUA_OK && !script->stopping;
+    if (succeeded)
         lua_settop(coroutine->L, 0);
     else if (status != LUA_YIELD || !coroutine->waiting)
         recover(coroutine, status);
@@ -154,7 +157,7 @@ static void resume(struct coroutine *coroutine, int argument_count)
     script->stopping = outer_stopping;
 
     if (!coroutine->waiting)
-        end_run(coroutine, status == LUA_OK);
+        end_run(coroutine, succeeded);
 }
 
 static struct str keep_text(char *to, struct str text)

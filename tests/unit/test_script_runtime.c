@@ -311,23 +311,34 @@ static void endless_handlers_are_stopped(void **state)
 {
     struct fixture *f = *state;
     struct eio_session *session;
-    static const char *const events[] = {"loop", "pcall", "own", "early", "handler", "close"};
+    static const char *const events[] = {"loop",    "pcall", "own",  "early",      "wrapped",
+                                         "handler", "close", "sort", "sort in own"};
 
-    start(f, "limits { handler_time = 20 }\n"
-             "local chat = namespace '/chat'\n"
-             "local function forever() while true do end end\n"
-             "local made_early = coroutine.wrap(forever)\n"
-             "chat:on('loop', forever)\n"
-             "chat:on('pcall', function() while true do pcall(forever) end end)\n"
-             "chat:on('own', function() while true do pcall(coroutine.wrap(forever)) end end)\n"
-             "chat:on('early', function() made_early() end)\n"
-             "chat:on('handler', function() xpcall(forever, forever) forever() end)\n"
-             "chat:on('close', function()\n"
-             "  local _ <close> = setmetatable({}, { __close = forever })\n"
-             "  forever()\n"
-             "end)\n"
-             "chat:on('good', function() local n = 0 for i = 1, 1e5 do n = n + i end return n "
-             "end)\n");
+    start(
+        f,
+        "limits { handler_time = 20 }\n"
+        "local chat = namespace '/chat'\n"
+        "local function forever() while true do end end\n"
+        "local made_early, handler = coroutine.wrap(forever), coroutine.wrap(forever)\n"
+        "chat:on('loop', forever)\n"
+        "chat:on('pcall', function() while true do pcall(forever) end end)\n"
+        "chat:on('own', function() while true do pcall(coroutine.wrap(forever)) end end)\n"
+        "chat:on('early', function() made_early() end)\n"
+        "chat:on('handler', function() xpcall(forever, forever) forever() end)\n"
+        "chat:on('wrapped', handler)\n"
+        "chat:on('sort', function()\n"
+        "  while true do pcall(table.sort, { 1, 2, 3 }, forever) end\n"
+        "end)\n"
+        "chat:on('sort in own', function()\n"
+        "  local own = function() table.sort({ 1, 2, 3 }, function() pcall(forever) end) end\n"
+        "  while true do pcall(coroutine.wrap(own)) end\n"
+        "end)\n"
+        "chat:on('close', function()\n"
+        "  local _ <close> = setmetatable({}, { __close = forever })\n"
+        "  forever()\n"
+        "end)\n"
+        "chat:on('good', function() local n = 0 for i = 1, 1e5 do n = n + i end return n "
+        "end)\n");
     session = enter(f, "/chat");
     for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
         char text[64];
@@ -339,6 +350,25 @@ static void endless_handlers_are_stopped(void **state)
         expect_sent(session, "3/chat,2[5000050000]");
     }
     expect_log(f, NULL);
+    close_session(f, session, EIO_TRANSPORT_CLOSE);
+}
+
+/* pcall stacks up frames without C recursion: to catch an error in each would take for ever. */
+static void deep_pcalls_are_stopped_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct eio_session *session;
+
+    start(f, "limits { handler_time = 200 }\n"
+             "local chat = namespace '/chat'\n"
+             "local function dive() pcall(dive) pcall(dive) end\n"
+             "chat:on('dive', dive)\n"
+             "chat:on('good', function() return 1 end)\n");
+    session = enter(f, "/chat");
+    send_text(f, session, "2/chat,1[\"dive\"]");
+    expect_log(f, "app.lua:3: stopped: computed for more than 200 ms (limits.handler_time)");
+    send_text(f, session, "2/chat,2[\"good\"]");
+    expect_sent(session, "3/chat,2[1]");
     close_session(f, session, EIO_TRANSPORT_CLOSE);
 }
 
@@ -559,6 +589,7 @@ int main(void)
         SCRIPT_TEST(waits_end_with_the_server),
         SCRIPT_TEST(timers_fire_once_or_again_until_stopped),
         SCRIPT_TEST(endless_handlers_are_stopped),
+        SCRIPT_TEST(deep_pcalls_are_stopped_at_once),
         SCRIPT_TEST(memory_is_limited),
         SCRIPT_TEST(every_shortage_of_memory_is_survived),
         SCRIPT_TEST(handlers_nest_only_so_deep),
