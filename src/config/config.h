@@ -21,6 +21,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/network.h"
 
 #include <lua.h>
 
@@ -31,11 +32,23 @@ enum {
     CFG_HEADERS_MAX = 32,
 };
 
+struct cfg_certificate {
+    struct str cert, key; /* files, NUL-terminated */
+    int line;
+};
+
 struct cfg_listen {
     struct str text; /* as written */
     char *host;      /* numeric, NULL for unix sockets */
     uint16_t port;
-    char *unix_path; /* NULL for TCP */
+    char *unix_path;                      /* NULL for TCP */
+    struct cfg_certificate *certificates; /* the first is the default */
+    size_t certificate_count;             /* 0: no TLS */
+    bool redirect;                        /* requests are sent to the first TLS listener */
+    bool proxy_protocol;
+    bool trust_all; /* what any peer says in X-Forwarded-* is believed */
+    struct network *trusted;
+    size_t trusted_count;
     int line;
 };
 

@@ -93,6 +93,10 @@ bool cfg_read_string(struct cfg_loader *loader, struct cfg_place place, int inde
 bool cfg_read_strings(struct cfg_loader *loader, struct cfg_place place, int index,
                       const char *expected, struct str **to, size_t *count);
 
+/* listen.c */
+int cfg_statement_listen(lua_State *L);
+void cfg_finish_listens(struct cfg_loader *loader);
+
 /* statements.c */
 
 /* For a statement that may stand once in a file: faults the second one. Returns its line. */

@@ -1,8 +1,6 @@
 #include "config/private.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
-#include <sys/un.h>
 
 int cfg_once(struct cfg_loader *loader, const char *name)
 {
@@ -18,110 +16,6 @@ int cfg_once(struct cfg_loader *loader, const char *name)
     lua_pushinteger(L, line);
     lua_rawset(L, LUA_REGISTRYINDEX);
     return line;
-}
-
-/* --- listen -------------------------------------------------------------------------------- */
-
-static const char expected_listen[] =
-    "an address such as \"0.0.0.0:3000\", \"[::]:3000\" or \"unix:/run/skua.sock\"";
-
-static bool parse_port(struct str text, uint16_t *port)
-{
-    uint32_t value = 0;
-
-    if (text.size == 0 || text.size > 5)
-        return false;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.at[i] < '0' || text.at[i] > '9')
-            return false;
-        value = value * 10 + (uint32_t)(text.at[i] - '0');
-    }
-    *port = (uint16_t)value;
-    return value <= UINT16_MAX;
-}
-
-/* host:port, [v6]:port, :port or *:port (every address, IPv4 and IPv6) and localhost:port. */
-static bool parse_tcp(struct cfg_loader *loader, struct str text, struct cfg_listen *listen)
-{
-    const char *colon = memrchr(text.at, ':', text.size);
-    unsigned char address[sizeof(struct in6_addr)];
-
-    if (!colon ||
-        !parse_port(str_from_index(text, (size_t)(colon - text.at) + 1), &listen->port))
-        return false;
-
-    struct str host = str_of(text.at, (size_t)(colon - text.at));
-    bool bracketed = host.size > 2 && host.at[0] == '[' && host.at[host.size - 1] == ']';
-    if (bracketed)
-        host = str_of(host.at + 1, host.size - 2);
-    if (host.size == 0 || str_equal(host, STR("*")))
-        host = STR("::");
-    else if (str_equal(host, STR("localhost")))
-        host = STR("127.0.0.1");
-    else if (memchr(host.at, ':', host.size) && !bracketed)
-        return false;
-
-    listen->host = (char *)cfg_copy(loader, host).at;
-    return inet_pton(AF_INET, listen->host, address) == 1 ||
-           inet_pton(AF_INET6, listen->host, address) == 1;
-}
-
-static bool parse_listen(struct cfg_loader *loader, struct str text, struct cfg_listen *listen)
-{
-    struct str path = str_from_index(text, 5);
-
-    listen->text = text;
-    if (!str_starts(text, STR("unix:")))
-        return parse_tcp(loader, text, listen);
-    if (path.size == 0 || path.size >= sizeof(((struct sockaddr_un *)0)->sun_path))
-        return false;
-    listen->unix_path = (char *)cfg_copy(loader, path).at;
-    return true;
-}
-
-static void add_listen(struct cfg_loader *loader, struct str text, int line)
-{
-    struct config *config = loader->config;
-    struct cfg_listen listen = {.line = line};
-
-    if (!parse_listen(loader, text, &listen)) {
-        cfg_fault(loader, line, "listen: expected %s, found \"%.*s\"", expected_listen,
-                  (int)text.size, text.at);
-        return;
-    }
-    for (size_t i = 0; i < config->listen_count; i++) {
-        if (str_equal(config->listens[i].text, text) && listen.port != 0) {
-            cfg_fault(loader, line,
-                      "listen: \"%.*s\" is declared twice; the first is on line %d",
-                      (int)text.size, text.at, config->listens[i].line);
-            return;
-        }
-    }
-    config->listens =
-        cfg_grow(loader, config->listens, config->listen_count, sizeof(*config->listens));
-    if (config->listens)
-        config->listens[config->listen_count++] = listen;
-}
-
-/* listen "…" { … }: there are no options yet, so every key is unknown and said to be. */
-static int listen_options(lua_State *L)
-{
-    struct cfg_loader *loader = cfg_loader_of(L);
-
-    cfg_read_table(loader, "listen", cfg_current_line(L), 1, NULL, 0, NULL);
-    return 0;
-}
-
-static int statement_listen(lua_State *L)
-{
-    struct cfg_loader *loader = cfg_loader_of(L);
-    int line = cfg_current_line(L);
-    struct str text;
-
-    if (cfg_read_string(loader, (struct cfg_place){"listen", line}, 1, expected_listen, &text))
-        add_listen(loader, text, line);
-    lua_pushcfunction(L, listen_options);
-    return 1;
 }
 
 /* --- limits --------------------------------------------------------------------------------- */
@@ -260,7 +154,7 @@ const size_t cfg_statement_name_count =
 
 void cfg_install_statements(lua_State *L)
 {
-    lua_register(L, "listen", statement_listen);
+    lua_register(L, "listen", cfg_statement_listen);
     lua_register(L, "cors", statement_cors);
     lua_register(L, "engine", cfg_statement_engine);
     lua_register(L, "limits", statement_limits);

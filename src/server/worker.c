@@ -2,8 +2,8 @@
 
 #include "base/random.h"
 #include "http/router.h"
-#include "net/listen.h"
 #include "script/script.h"
+#include "server/listeners.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -16,7 +16,6 @@
 enum {
     CLOSE_DEADLINE_MS = 3000, /* for peers to take their last bytes at shutdown */
     CLOSE_CHECK_MS = 10,
-    LISTEN_ERROR_MAX = 256, /* bytes of a sentence */
 };
 
 struct worker {
@@ -29,10 +28,8 @@ struct worker {
     struct eio_server *engine;
     struct http_header headers[CFG_HEADERS_MAX]; /* for the engine: its more headers */
     struct http_header initial_headers[CFG_HEADERS_MAX];
-    struct net_server *net;
+    struct listeners *listeners;
     struct http_router router;
-    struct http_service service;
-    struct http_limits http_limits;
     struct net_io signals;
     struct timer closing;
     uint64_t close_deadline_ms;
@@ -147,70 +144,21 @@ static bool make_sio(struct worker *worker)
 
 /* --- listening ----------------------------------------------------------------------------- */
 
-static void accepted(void *owner, struct net_conn *conn, int listener)
+static bool make_listeners(struct worker *worker, struct cfg_report *report)
 {
-    struct worker *worker = owner;
-    (void)listener;
-
-    http1_serve(conn, &worker->service, &worker->http_limits, &worker->log, false);
-}
-
-static bool listen_on(struct worker *worker, const struct cfg_listen *listen,
-                      struct cfg_report *report)
-{
-    const struct net_listen_spec spec = {
-        .text = listen->text.at,
-        .host = listen->host,
-        .port = listen->port,
-        .unix_path = listen->unix_path,
-    };
-    char error[LISTEN_ERROR_MAX];
-    int index = net_server_listen(worker->net, &spec, error, sizeof(error));
-
-    if (index < 0) {
-        buf_printf(&report->text, "%s:%d: listen: %s\n", worker->config->file.at, listen->line,
-                   error);
-        report->count++;
-        return false;
-    }
-    if (listen->unix_path)
-        log_info(&worker->log, "listening", log_str("address", listen->text), LOG_END);
-    else
-        log_info(&worker->log, "listening", log_str("address", listen->text),
-                 log_int("port", net_server_port(worker->net, index)), LOG_END);
-    return true;
-}
-
-static bool make_net(struct worker *worker, struct cfg_report *report)
-{
-    const struct cfg_limits *limits = &worker->config->limits;
-    const struct net_server_options options = {
-        .loop = worker->loop,
-        .log = &worker->log,
-        .connections = limits->connections,
-        .backlog = limits->backlog,
-        .accepted = accepted,
-        .owner = worker,
-    };
-    bool all = true;
-
     worker->router.engine = worker->engine;
     worker->router.silence_ms = worker->config->engine.destroy_upgrade
                                     ? worker->config->engine.destroy_upgrade_timeout_ms
                                     : UINT32_MAX;
-    worker->service = (struct http_service){http_router_request, &worker->router};
-    worker->http_limits = (struct http_limits){
-        .header_bytes = limits->header_bytes,
-        .headers_timeout_ms = limits->http_headers_ms,
-        .request_timeout_ms = limits->http_body_ms,
-        .keep_alive_ms = limits->http_idle_ms,
-    };
-    worker->net = net_server_new(&options);
-    if (!worker->net)
-        return false;
-    for (size_t i = 0; i < worker->config->listen_count; i++)
-        all = listen_on(worker, &worker->config->listens[i], report) && all;
-    return all;
+    worker->listeners = listeners_new(
+        &(struct listeners_options){
+            .config = worker->config,
+            .loop = worker->loop,
+            .log = &worker->log,
+            .service = {.request = http_router_request, .owner = &worker->router},
+    },
+        report);
+    return worker->listeners != NULL;
 }
 
 /* --- ending -------------------------------------------------------------------------------- */
@@ -219,7 +167,7 @@ static void check_closed(struct timer *timer)
 {
     struct worker *worker = CONTAINER_OF(timer, struct worker, closing);
 
-    if (net_server_connections(worker->net) == 0 ||
+    if (listeners_connections(worker->listeners) == 0 ||
         net_loop_now(worker->loop) >= worker->close_deadline_ms)
         net_loop_stop(worker->loop);
     else
@@ -235,7 +183,7 @@ static void begin_close(struct worker *worker)
     log_info(&worker->log, "closing", log_int("sessions", eio_server_sessions(worker->engine)),
              LOG_END);
     worker->close_deadline_ms = net_loop_now(worker->loop) + CLOSE_DEADLINE_MS;
-    net_server_stop(worker->net);
+    listeners_stop(worker->listeners);
     eio_server_close(worker->engine);
     timer_start(net_loop_timers(worker->loop), &worker->closing, CLOSE_CHECK_MS);
 }
@@ -246,8 +194,12 @@ static void signal_ready(struct net_io *io, uint32_t events)
     struct signalfd_siginfo info;
     (void)events;
 
-    while (read(io->fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
-        begin_close(worker);
+    while (read(io->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo == SIGHUP)
+            listeners_reload(worker->listeners);
+        else
+            begin_close(worker);
+    }
 }
 
 static bool watch_signals(struct worker *worker)
@@ -257,6 +209,7 @@ static bool watch_signals(struct worker *worker)
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
     worker->signals.ready = signal_ready;
     worker->signals.events = EPOLLIN;
     worker->signals.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -286,7 +239,7 @@ struct worker *worker_new(const char *name, struct str source, struct cfg_report
 
     worker->loop = net_loop_new();
     if (worker->loop && make_sio(worker) && make_engine(worker) && watch_signals(worker) &&
-        make_net(worker, report))
+        make_listeners(worker, report))
         return worker;
 
 fail:
@@ -308,12 +261,11 @@ void worker_free(struct worker *worker)
 {
     if (!worker)
         return;
-    if (worker->net)
-        net_server_free(worker->net);
     if (worker->engine)
         eio_server_free(worker->engine);
     if (worker->sio)
         sio_server_free(worker->sio);
+    listeners_free(worker->listeners); /* the engine's last answers looked at their limits */
     if (worker->signals.fd >= 0) {
         net_loop_remove(worker->loop, &worker->signals);
         close(worker->signals.fd);
