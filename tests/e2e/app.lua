@@ -24,6 +24,12 @@ engine {
   ping_timeout    = number("PING_TIMEOUT", 20000),
   upgrade_timeout = number("UPGRADE_TIMEOUT", 10000),
   connect_timeout = number("CONNECT_TIMEOUT", 45000),
+  legacy_clients  = env("LEGACY", "off") == "on",
+  cookie          = env("COOKIE", "off") == "on",
+  add_trailing_slash = env("TRAILING_SLASH", "on") == "on",
+  allow_request   = env("DENY", "off") == "on" and function(request)
+    if request.query.deny then return reject("denied by app") end
+  end or nil,
 }
 
 limits {

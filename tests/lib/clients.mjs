@@ -8,11 +8,12 @@ export const modes = [
   { name: "upgrade", transports: ["polling", "websocket"] },
 ];
 
-// Makes clients of one server and mode, and closes all of them.
+// Makes clients of one server and mode, and closes all of them. `connect` is another release's io().
 export class Clients {
-  constructor(url, mode) {
+  constructor(url, mode, connect = io) {
     this.url = url;
     this.mode = mode;
+    this.io = connect;
     this.open = [];
   }
 
@@ -22,7 +23,7 @@ export class Clients {
 
   // A socket that may not be connected yet.
   socket(namespace = "/", more = {}) {
-    const socket = io(this.url + namespace, this.options(more));
+    const socket = this.io(this.url + namespace, this.options(more));
     this.open.push(() => socket.disconnect());
     return socket;
   }

@@ -89,7 +89,7 @@ export class PollingSession {
 
   async open() {
     const { body } = await send(this.server, { path: this.path });
-    this.sid = JSON.parse(body.slice(1)).sid;
+    this.sid = JSON.parse(body.slice(body.indexOf("{"))).sid;
     return this;
   }
 

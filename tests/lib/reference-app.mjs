@@ -12,11 +12,20 @@ const options = {
   upgradeTimeout: number("UPGRADE_TIMEOUT", 10000),
   connectTimeout: number("CONNECT_TIMEOUT", 45000),
   maxHttpBufferSize: number("MAX_PAYLOAD", 1000000),
+  allowEIO3: process.env.LEGACY === "on",
+  cookie: process.env.COOKIE === "on",
+  addTrailingSlash: (process.env.TRAILING_SLASH ?? "on") === "on",
   serveClient: false,
   httpCompression: false,
 };
 if ((process.env.CORS ?? "on") === "on")
   options.cors = { origin: ["http://app.example", "http://other.example"], credentials: true };
+
+if (process.env.DENY === "on")
+  options.allowRequest = (request, callback) => {
+    const denied = new URL(request.url, "http://localhost").searchParams.has("deny");
+    callback(denied ? "denied by app" : null, !denied);
+  };
 
 const http = createServer((_, response) => response.writeHead(404).end());
 const io = new Server(http, options);
