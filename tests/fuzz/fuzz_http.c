@@ -2,6 +2,9 @@
  * fuzz_http: bytes of several clients to the real server: net/http1, http/router, engineio and
  * socketio over socket pairs, with an application that answers, joins, broadcasts, leaves.
  *
+ * Handshakes whose target has "later" in it are let in or refused when time passes or the server
+ * has closed; those with "refuse" at once.
+ *
  * A client that is given raw bytes can do nothing but be answered or closed; at the end all
  * sessions must be gone, and the leak check sees what was forgotten. Time is the timer wheel's.
  *
@@ -17,7 +20,7 @@
 
 #include "base/log.h"
 #include "http/router.h"
-#include "net/conn.h"
+#include "net/http_forwarded.h"
 #include "socketio/socketio.h"
 
 #include <signal.h>
@@ -31,6 +34,7 @@ enum {
     MAX_PAYLOAD = 2000,
     BACKLOG = 64 * 1024,
     HEADER_BYTES = 2048,
+    ADMISSIONS = 4,
     MANY_MS = 100 * 1000, /* longer than any time-out here */
 };
 
@@ -47,6 +51,8 @@ struct world {
     int clients[CLIENTS];
     int current;
     char sid[RANDOM_ID_SIZE];
+    struct eio_admission *admissions[ADMISSIONS];
+    size_t admission_count;
 };
 
 /* --- the application ----------------------------------------------------------------------- */
@@ -141,6 +147,36 @@ static bool on_open(void *owner, struct eio_session *session)
     return world->handler.open(world->handler.owner, session);
 }
 
+static bool target_has(const struct eio_admission *admission, const char *word)
+{
+    struct str target = eio_admission_handshake(admission)->target;
+
+    return memmem(target.at, target.size, word, strlen(word)) != NULL;
+}
+
+static void admit(void *owner, struct eio_admission *admission)
+{
+    struct world *world = owner;
+
+    if (target_has(admission, "refuse"))
+        eio_admission_refuse(admission, STR("no \"entry\""));
+    else if (target_has(admission, "later") && world->admission_count < ADMISSIONS)
+        world->admissions[world->admission_count++] = admission;
+    else
+        eio_admission_allow(admission);
+}
+
+static void decide(struct world *world, bool all)
+{
+    for (size_t i = 0; i < world->admission_count; i++) {
+        if (i % 2 == 0 || all)
+            eio_admission_allow(world->admissions[i]);
+        else
+            eio_admission_refuse(world->admissions[i], STR(""));
+    }
+    world->admission_count = 0;
+}
+
 static void make_sio(struct world *world)
 {
     const struct sio_app app = {
@@ -174,6 +210,7 @@ static void make_engine(struct world *world)
         .polling = true,
         .websocket = true,
         .allow_upgrades = true,
+        .legacy_clients = true,
         .ping_interval_ms = 25000,
         .ping_timeout_ms = 20000,
         .upgrade_timeout_ms = 10000,
@@ -185,6 +222,10 @@ static void make_engine(struct world *world)
                  .origin_count = 1,
                  .methods = STR("GET,POST"),
                  .exposed_headers = STR("X-A")},
+        .cookie_name = STR("io"),
+        .cookie_attributes = STR("; Path=/"),
+        .admit = admit,
+        .admit_owner = world,
     };
     struct eio_handler handler = sio_server_handler(world->sio);
 
@@ -195,11 +236,13 @@ static void make_engine(struct world *world)
     world->engine =
         eio_server_new(world->loop, &world->random, &world->log, &options, &handler);
     assert(world->engine);
-    world->router.engine = world->engine;
+    world->router = (struct http_router){.engine = world->engine, .silence_ms = 1000};
 }
 
 static void begin(struct world *world)
 {
+    static const struct http_trust trust = {.all = true};
+
     *world = (struct world){
         .log = {.fd = -1, .level = LOG_OFF}
     };
@@ -209,8 +252,8 @@ static void begin(struct world *world)
     assert(world->loop);
     make_sio(world);
     make_engine(world);
-    world->service =
-        (struct http_service){.request = http_router_request, .owner = &world->router};
+    world->service = (struct http_service){
+        .request = http_router_request, .owner = &world->router, .trust = &trust};
     world->limits = (struct http_limits){HEADER_BYTES, 3000, 10000, 5000};
     for (int i = 0; i < CLIENTS; i++)
         world->clients[i] = -1;
@@ -319,6 +362,7 @@ static void command(struct world *world, uint8_t what, struct buf *pending)
         disconnect_client(world, what % 2 == 0);
         break;
     case 0x30:
+        decide(world, false);
         pass_ms(world, times_ms[what & 0x0f]);
         break;
     default:
@@ -354,6 +398,8 @@ static void play(struct world *world, struct fuzz_input *input)
 static void end(struct world *world)
 {
     eio_server_close(world->engine);
+    turn(world);
+    decide(world, true);
     turn(world);
     for (world->current = 0; world->current < CLIENTS; world->current++)
         disconnect_client(world, true);
