@@ -41,6 +41,7 @@ enum state {
 
 struct net_conn {
     struct net_io io;
+    struct list in_loop;
     struct net_loop *loop;
     const struct net_conn_handler *handler;
     void *owner;
@@ -324,6 +325,7 @@ static void release(struct net_conn *conn)
     if (conn->state == FINISHING || conn->state == LINGERING)
         timer_stop(timers, &conn->timer);
     conn->state = CLOSED;
+    list_remove(&conn->in_loop);
     net_task_cancel(&conn->flush);
     net_loop_remove(conn->loop, &conn->io);
     close(conn->io.fd);
@@ -595,6 +597,7 @@ struct net_conn *net_conn_new(struct net_loop *loop, int fd, size_t backlog)
     net_conn_set_address(conn, address);
     if (!net_loop_add(loop, &conn->io))
         goto fail;
+    list_add_last(net_loop_conns(loop), &conn->in_loop);
     return conn;
 
 fail:
@@ -717,4 +720,28 @@ void net_conn_finish(struct net_conn *conn, uint32_t linger_ms)
     restart_timer(conn, FINISH_STALL_MS);
     update_events(conn);
     net_loop_flush_later(conn->loop, &conn->flush);
+}
+
+/* ---- the end of the server ---- */
+
+void net_conns_stop(struct net_loop *loop)
+{
+    struct list *conns = net_loop_conns(loop);
+    struct list *next;
+
+    for (struct list *link = conns->next; link != conns; link = next) {
+        struct net_conn *conn = CONTAINER_OF(link, struct net_conn, in_loop);
+
+        next = link->next;
+        if (conn->state == OPEN && conn->handler->stopping)
+            conn->handler->stopping(conn->owner);
+    }
+}
+
+void net_conns_end(struct net_loop *loop)
+{
+    struct list *conns = net_loop_conns(loop);
+
+    while (!list_empty(conns))
+        end(CONTAINER_OF(conns->next, struct net_conn, in_loop), NET_END_CLOSED);
 }

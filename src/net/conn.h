@@ -43,6 +43,10 @@ struct net_conn_handler {
 
     /* The last call. */
     void (*closed)(void *owner, enum net_end why);
+
+    /* The server stops: the owner closes the conn if it is idle, and touches no other. May be
+     * NULL. */
+    void (*stopping)(void *owner);
 };
 
 enum {
@@ -89,5 +93,11 @@ void net_conn_close(struct net_conn *conn);
 /* Sends what is queued, then ends the sending side, waits for the peer's end up to linger_ms
  * (0: none) and closes. What still arrives is thrown away. No callback. */
 void net_conn_finish(struct net_conn *conn, uint32_t linger_ms);
+
+/* Tells the owners of all connections of the loop that the server stops. */
+void net_conns_stop(struct net_loop *loop);
+
+/* Ends all connections of the loop, as if each peer had gone. */
+void net_conns_end(struct net_loop *loop);
 
 #endif

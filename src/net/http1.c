@@ -77,6 +77,7 @@ struct http1 {
     bool is_head; /* method HEAD */
     bool upgrade;
     bool keep_alive;
+    bool stopping;  /* the server: the answer will be the last */
     bool expects;   /* the client waits for 100 Continue */
     bool reading;   /* the owner wants the body */
     bool body_done; /* it is complete, or there is none */
@@ -472,7 +473,23 @@ static void on_closed(void *owner, enum net_end why)
     end_aborted(owner);
 }
 
-static const struct net_conn_handler conn_handler = {on_readable, on_drained, on_closed};
+static void on_stopping(void *owner)
+{
+    struct http1 *http = owner;
+
+    http->stopping = true;
+    if (http->state != IDLE || http->begun || http->waiting.size > 0)
+        return;
+    net_conn_finish(http->conn, 0);
+    end(http);
+}
+
+static const struct net_conn_handler conn_handler = {
+    .readable = on_readable,
+    .drained = on_drained,
+    .closed = on_closed,
+    .stopping = on_stopping,
+};
 
 void http1_serve(struct net_conn *conn, const struct http_service *service,
                  const struct http_limits *limits, const struct log *log, bool secure)
@@ -547,7 +564,7 @@ void http_exchange_hold(struct http_exchange *exchange)
  * that waits for 100 Continue may or may not send its body now: nobody knows what comes next. */
 static bool may_keep(const struct http1 *http, const struct http_response *response)
 {
-    return http->keep_alive && !http->upgrade && !response->close &&
+    return http->keep_alive && !http->stopping && !http->upgrade && !response->close &&
            !http1_answer_closes(response) &&
            (http->body_done || (!http->expects && http->body_left <= DRAIN_MAX));
 }

@@ -28,6 +28,7 @@ struct net_loop {
     struct list tasks;
     struct list flushes;
     struct list graves;
+    struct list conns; /* of net/conn */
 
     /* The events of this turn; data.ptr of a removed io is cleared. */
     int event_at;
@@ -58,6 +59,7 @@ struct net_loop *net_loop_new(void)
     list_init(&loop->tasks);
     list_init(&loop->flushes);
     list_init(&loop->graves);
+    list_init(&loop->conns);
     timer_wheel_init(&loop->timers, loop->now_ms);
     loop->wake = (struct net_io){.fd = -1, .events = EPOLLIN, .ready = woken};
 
@@ -256,6 +258,11 @@ struct timer_wheel *net_loop_timers(struct net_loop *loop)
 uint64_t net_loop_now(const struct net_loop *loop)
 {
     return loop->now_ms;
+}
+
+struct list *net_loop_conns(struct net_loop *loop)
+{
+    return &loop->conns;
 }
 
 uint8_t *net_loop_read_buffer(struct net_loop *loop)

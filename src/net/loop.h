@@ -85,6 +85,9 @@ struct timer_wheel *net_loop_timers(struct net_loop *loop);
 /* Time when this turn began. */
 uint64_t net_loop_now(const struct net_loop *loop);
 
+/* Where net/conn keeps its connections. */
+struct list *net_loop_conns(struct net_loop *loop);
+
 /* The shared read buffer: NET_LOOP_READ_SIZE bytes, free for use until the callback returns. */
 uint8_t *net_loop_read_buffer(struct net_loop *loop);
 

@@ -258,7 +258,11 @@ static void on_conn_closed(void *owner, enum net_end why)
         tell_closed(ws, closing);
 }
 
-static const struct net_conn_handler conn_handler = {on_readable, on_drained, on_conn_closed};
+static const struct net_conn_handler conn_handler = {
+    .readable = on_readable,
+    .drained = on_drained,
+    .closed = on_conn_closed,
+};
 
 static struct net_ws *make(const struct net_ws_options *options,
                            const struct net_ws_handler *handler, void *owner)

@@ -167,8 +167,9 @@ static void check_closed(struct timer *timer)
 {
     struct worker *worker = CONTAINER_OF(timer, struct worker, closing);
 
-    if (listeners_connections(worker->listeners) == 0 ||
-        net_loop_now(worker->loop) >= worker->close_deadline_ms)
+    if (net_loop_now(worker->loop) >= worker->close_deadline_ms)
+        net_conns_end(worker->loop);
+    if (listeners_connections(worker->listeners) == 0)
         net_loop_stop(worker->loop);
     else
         timer_start(net_loop_timers(worker->loop), timer, CLOSE_CHECK_MS);
@@ -177,7 +178,8 @@ static void check_closed(struct timer *timer)
 static void begin_close(struct worker *worker)
 {
     if (worker->close_deadline_ms != 0) {
-        net_loop_stop(worker->loop); /* asked a second time: at once */
+        net_conns_end(worker->loop); /* asked a second time: at once */
+        net_loop_stop(worker->loop);
         return;
     }
     log_info(&worker->log, "closing", log_int("sessions", eio_server_sessions(worker->engine)),
@@ -185,6 +187,7 @@ static void begin_close(struct worker *worker)
     worker->close_deadline_ms = net_loop_now(worker->loop) + CLOSE_DEADLINE_MS;
     listeners_stop(worker->listeners);
     eio_server_close(worker->engine);
+    net_conns_stop(worker->loop);
     timer_start(net_loop_timers(worker->loop), &worker->closing, CLOSE_CHECK_MS);
 }
 

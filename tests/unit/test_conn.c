@@ -32,10 +32,12 @@ static struct {
     enum net_end why;
     size_t queued_at_end;
     int ended;
+    int stopping;
 } seen;
 
-/* What the owner does inside `readable`. */
+/* What the owner does inside `readable` and `stopping`. */
 static void (*on_read)(void);
+static void (*on_stop)(void);
 
 static void readable(void *owner, uint8_t *bytes, size_t size)
 {
@@ -63,13 +65,21 @@ static void closed(void *owner, enum net_end why)
     seen.queued_at_end = net_conn_queued(conn);
 }
 
+static void stopping(void *owner)
+{
+    assert_ptr_equal(owner, &seen);
+    seen.stopping++;
+    if (on_stop)
+        on_stop();
+}
+
 static void ended(void *owner)
 {
     (void)owner;
     seen.ended++;
 }
 
-static const struct net_conn_handler handler = {readable, drained, closed};
+static const struct net_conn_handler handler = {readable, drained, closed, stopping};
 
 /* ---- turning the loop ---- */
 
@@ -109,6 +119,7 @@ static int set_up_loop(void)
 {
     memset(&seen, 0, sizeof(seen));
     on_read = NULL;
+    on_stop = NULL;
     loop = net_loop_new();
     return loop ? 0 : -1;
 }
@@ -655,6 +666,53 @@ static void a_conn_that_cannot_be_made_closes_its_descriptor(void **state)
     assert_int_equal(fcntl(fd, F_GETFD), -1);
 }
 
+static void close_conn(void)
+{
+    net_conn_close(conn);
+}
+
+static void owners_may_close_when_the_server_stops(void **state)
+{
+    int pair[2];
+
+    (void)state;
+    net_conns_stop(loop);
+    assert_int_equal(seen.stopping, 1);
+    assert_int_equal(seen.ended, 0);
+
+    on_stop = close_conn;
+    net_conns_stop(loop);
+    assert_int_equal(seen.ended, 1);
+    assert_int_equal(seen.closed, 0);
+    turn();
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    serve(pair[0]);
+    net_conn_finish(conn, 10000); /* has no owner any more */
+    net_conns_stop(loop);
+    assert_int_equal(seen.stopping, 2);
+    net_conns_end(loop);
+    close(pair[1]);
+}
+
+static void all_conns_end_as_if_their_peers_had_gone(void **state)
+{
+    int pair[2];
+
+    (void)state;
+    net_conn_finish(conn, 10000); /* has no owner any more, and waits for its peer */
+    turn();
+    assert_int_equal(seen.ended, 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    serve(pair[0]);
+    net_conns_end(loop);
+    assert_int_equal(seen.ended, 2);
+    assert_int_equal(seen.closed, 1);
+    assert_int_equal(seen.why, NET_END_CLOSED);
+    net_conns_end(loop);
+    turn();
+    close(pair[1]);
+}
+
 #define LOCAL(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 #define TCP(function) cmocka_unit_test_setup_teardown(function, set_up_tcp, tear_down)
 
@@ -662,6 +720,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LOCAL(frames_leave_in_order_at_the_end_of_the_turn),
+        LOCAL(owners_may_close_when_the_server_stops),
+        LOCAL(all_conns_end_as_if_their_peers_had_gone),
         LOCAL(every_mix_of_sizes_arrives_whole_through_a_small_buffer),
         LOCAL(a_frame_is_shared_and_given_back),
         LOCAL(a_blocked_queue_goes_on_when_the_peer_reads),

@@ -709,6 +709,49 @@ static void an_idle_connection_ends_without_a_word(void **state)
     assert_int_equal(count_of("HTTP/1.1"), 1);
 }
 
+static void stop_server(void)
+{
+    net_conns_stop(loop);
+    turns(TURNS);
+    receive();
+}
+
+static void idle_connections_end_when_the_server_stops(void **state)
+{
+    (void)state;
+    stop_server();
+    assert_true(peer_ended);
+    got("");
+
+    reconnect_peer();
+    send_text("GET /404 HTTP/1.1\r\n" HOST);
+    assert_false(peer_ended);
+    stop_server();
+    assert_true(peer_ended);
+    assert_int_equal(count_of("HTTP/1.1"), 1);
+}
+
+static void what_has_begun_is_answered_before_the_server_stops(void **state)
+{
+    (void)state;
+    send_text("GET /auto HTTP/1.1\r\nHo");
+    stop_server();
+    assert_false(peer_ended);
+    send_text("st: a\r\n\r\nGET /auto HTTP/1.1\r\n" HOST);
+    got("HTTP/1.1 200 OK\r\nDate: \r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
+    assert_true(peer_ended);
+
+    reconnect_peer();
+    send_text("GET /hold HTTP/1.1\r\n" HOST);
+    stop_server();
+    assert_false(peer_ended);
+    respond(held, 200, STR("held"));
+    turns(TURNS);
+    receive();
+    assert_true(peer_ended);
+    assert_int_equal(count_of("Connection: close"), 1);
+}
+
 /* ---- cuts ---- */
 
 static const char *const streams[] = {
@@ -792,6 +835,8 @@ int main(void)
         TEST(a_head_that_does_not_come_is_timed_out),
         TEST(a_body_that_does_not_come_is_timed_out),
         TEST(an_idle_connection_ends_without_a_word),
+        TEST(idle_connections_end_when_the_server_stops),
+        TEST(what_has_begun_is_answered_before_the_server_stops),
         TEST(same_result_however_the_stream_is_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,7 +51,7 @@ static void closed(void *owner, enum net_end why)
     accepted.closed++;
 }
 
-static const struct net_conn_handler handler = {ignore, NULL, closed};
+static const struct net_conn_handler handler = {.readable = ignore, .closed = closed};
 
 static void on_accepted(void *owner, struct net_conn *conn, int listener)
 {
