@@ -75,7 +75,7 @@ layer_lint()
 
 build_units()
 {
-    need_compiler /usr/include/cmocka.h=libcmocka-dev
+    need_compiler /usr/include/cmocka.h=libcmocka-dev openssl=openssl
     build_asan --keep-going "$@"
 }
 
