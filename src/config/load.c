@@ -103,6 +103,19 @@ void cfg_fault(struct cfg_loader *loader, int line, const char *format, ...)
     add_fault(loader, line, text);
 }
 
+static const char *describe_table(lua_State *L, int index)
+{
+    if (lua_rawlen(L, index) > 0)
+        return "a list";
+
+    index = lua_absindex(L, index);
+    lua_pushnil(L);
+    if (!lua_next(L, index))
+        return "an empty table";
+    lua_pop(L, 2);
+    return "a table";
+}
+
 /* What a person would call the value: "25 parsecs" in quotes, 3.5, a table, nil as nothing. */
 static void describe(lua_State *L, int index, char *to, size_t size)
 {
@@ -123,8 +136,7 @@ static void describe(lua_State *L, int index, char *to, size_t size)
         snprintf(to, size, "nothing");
         break;
     case LUA_TTABLE:
-        snprintf(to, size, "%s",
-                 lua_rawlen(L, index) == 0 ? "a table without items" : "a list");
+        snprintf(to, size, "%s", describe_table(L, index));
         break;
     default:
         snprintf(to, size, "a %s", luaL_typename(L, index));

@@ -32,8 +32,11 @@ void cfg_read_max_payload(struct cfg_loader *loader, struct cfg_place place, int
     if (size == 0)
         return;
     if (loader->given_max_payload && loader->config->limits.max_payload != size)
-        cfg_fault(loader, place.line, "%s: found another value than on line %d", place.path,
-                  loader->max_payload_line);
+        cfg_fault(
+            loader, place.line,
+            "%s: expected the %llu bytes that line %d says, found %llu: one limit, given twice",
+            place.path, (unsigned long long)loader->config->limits.max_payload,
+            loader->max_payload_line, (unsigned long long)size);
     loader->given_max_payload = true;
     loader->max_payload_line = place.line;
     loader->config->limits.max_payload = size;
