@@ -185,7 +185,8 @@ bool script_run(struct script *script, struct run *run)
     coroutine->nsp = run->nsp;
     coroutine->socket = run->socket ? sio_socket_handle(run->socket) : (struct sio_handle){0};
     coroutine->socket_id =
-        run->socket ? keep_text(coroutine->socket_text, sio_socket_id(run->socket)) : STR("");
+        run->socket ? keep_text(coroutine->socket_text, sio_socket_logged_id(run->socket))
+                    : STR("");
     coroutine->event = keep_text(coroutine->event_text, run->event);
     coroutine->finished = run->finished;
     coroutine->may_wait = run->may_wait;

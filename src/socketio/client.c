@@ -149,7 +149,7 @@ static void undecodable(struct sio_client *client, const struct sio_incoming *in
         const struct sio_socket *socket = find_socket(client, in->nsp);
 
         log_warn(log, "payload too large",
-                 log_str("socket", socket ? sio_socket_id(socket)
+                 log_str("socket", socket ? sio_socket_logged_id(socket)
                                           : eio_session_logged_id(client->session)),
                  log_str("namespace", in->nsp), log_int("size", (int64_t)in->size),
                  log_int("limit", (int64_t)in->limit), LOG_END);

@@ -130,7 +130,7 @@ static void send_frame(struct sio_socket *socket, struct frame *frame)
 {
     if (!frame) {
         log_error(socket->nsp->server->log, "out of memory for a packet",
-                  log_str("socket", sio_socket_id(socket)), LOG_END);
+                  log_str("socket", sio_socket_logged_id(socket)), LOG_END);
         return;
     }
     eio_session_send(socket->session, frame);
@@ -260,7 +260,7 @@ void sio_socket_ack(struct sio_socket *socket, double ack_id, const struct sio_a
     packet = sio_packet_new(SIO_ACK, socket->nsp->name, str_of(id, size), args);
     if (!packet) {
         log_error(socket->nsp->server->log, "out of memory for a packet",
-                  log_str("socket", sio_socket_id(socket)), LOG_END);
+                  log_str("socket", sio_socket_logged_id(socket)), LOG_END);
         return;
     }
     sio_socket_send(socket, packet, 0);
@@ -296,6 +296,14 @@ void sio_socket_disconnect(struct sio_socket *socket, bool close)
 struct str sio_socket_id(const struct sio_socket *socket)
 {
     return str_of(socket->id, socket->id_size);
+}
+
+struct str sio_socket_logged_id(const struct sio_socket *socket)
+{
+    size_t known = eio_session_logged_id(socket->session).size;
+    size_t hidden = socket->client->legacy ? RANDOM_ID_SIZE - known : 0;
+
+    return str_of(socket->id, socket->id_size - hidden);
 }
 
 struct sio_namespace *sio_socket_namespace(const struct sio_socket *socket)

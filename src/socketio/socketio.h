@@ -161,6 +161,9 @@ void sio_packet_unref(struct sio_packet *packet);
 
 struct sio_handle sio_socket_handle(const struct sio_socket *socket);
 struct str sio_socket_id(const struct sio_socket *socket);
+
+/* For logs: old clients' ids end in the session's, which is a secret. */
+struct str sio_socket_logged_id(const struct sio_socket *socket);
 struct sio_namespace *sio_socket_namespace(const struct sio_socket *socket);
 struct eio_handshake *sio_socket_handshake(const struct sio_socket *socket);
 const char *sio_socket_transport(const struct sio_socket *socket);
