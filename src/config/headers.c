@@ -1,5 +1,6 @@
 #include "config/private.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* --- text that headers can hold ------------------------------------------------------------ */
@@ -67,24 +68,28 @@ static void add_header(struct cfg_loader *loader, struct cfg_place place,
     static const char expected[] = "a value of one line without spaces around it";
     int top = lua_gettop(loader->L);
     struct cfg_header header;
+    char path[192];
 
     if (lua_type(loader->L, top - 1) != LUA_TSTRING) {
         cfg_fault_found(loader, place, "names of headers", top);
         return;
     }
-    if (!cfg_read_string(loader, place, top - 1, "", &header.name) ||
-        !cfg_read_string(loader, place, top, expected, &header.value))
+    snprintf(path, sizeof(path), "%s[\"%s\"]", place.path, lua_tostring(loader->L, top - 1));
+    if (!cfg_read_string(loader, place, top - 1, "", &header.name))
         return;
-    if (!is_token(header.name) || is_taken(header.name))
-        cfg_fault(loader, place.line, "%s: expected %s, found \"%.*s\"", place.path,
+    if (!is_token(header.name) || is_taken(header.name)) {
+        cfg_fault(loader, place.line, "%s: expected %s", path,
                   is_token(header.name) ? "a header that the server does not write itself"
-                                        : "a header's name such as \"x-served-by\"",
-                  (int)header.name.size, header.name.at);
-    else if (!is_value(header.value))
+                                        : "a header's name such as \"x-served-by\"");
+        return;
+    }
+    place.path = path;
+    if (!cfg_read_string(loader, place, top, expected, &header.value))
+        return;
+    if (!is_value(header.value))
         cfg_fault_found(loader, place, expected, top);
     else if (headers->count == CFG_HEADERS_MAX)
-        cfg_fault(loader, place.line, "%s: expected at most %d headers", place.path,
-                  CFG_HEADERS_MAX);
+        cfg_fault(loader, place.line, "%s: expected at most %d headers", path, CFG_HEADERS_MAX);
     else
         headers->at[headers->count++] = header;
 }
