@@ -110,7 +110,7 @@ struct sio_socket {
     uint32_t room_count;
     uint8_t state;
     bool in_own_room; /* has never left it: there is no membership for it */
-    uint32_t id_size;
+    bool prefixed;    /* the id is "/nsp#" and the session's: an old client's */
     char id[];
 };
 

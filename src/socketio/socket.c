@@ -1,19 +1,12 @@
 #include "private.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 /* --- life ------------------------------------------------------------------------------------ */
 
 /* Old clients know their id before they join: it is made of the session's. */
-static size_t legacy_prefix_size(const struct sio_client *client,
-                                 const struct sio_namespace *nsp)
-{
-    if (!client->legacy || str_equal(nsp->name, STR("/")))
-        return 0;
-    return nsp->name.size + 1;
-}
-
 static void write_id(struct sio_socket *socket, size_t prefix)
 {
     const struct sio_namespace *nsp = socket->nsp;
@@ -31,9 +24,15 @@ static void write_id(struct sio_socket *socket, size_t prefix)
 struct sio_socket *sio_socket_new(struct sio_client *client, struct sio_namespace *nsp,
                                   struct str auth)
 {
-    size_t prefix = legacy_prefix_size(client, nsp);
-    struct sio_socket *socket = malloc(sizeof(*socket) + prefix + RANDOM_ID_SIZE);
+    bool prefixed = client->legacy && !str_equal(nsp->name, STR("/"));
+    size_t prefix = prefixed ? nsp->name.size + 1 : 0;
+    /* The id begins in what would be padding: 160 bytes for most. */
+    size_t size = offsetof(struct sio_socket, id) + prefix + RANDOM_ID_SIZE;
+    struct sio_socket *socket = malloc(size);
 
+    _Static_assert(offsetof(struct sio_socket, id) + RANDOM_ID_SIZE >= sizeof(*socket) &&
+                       offsetof(struct sio_socket, id) + RANDOM_ID_SIZE <= 160,
+                   "whole, and as small as it was");
     if (!socket)
         return NULL;
     *socket = (struct sio_socket){
@@ -42,7 +41,7 @@ struct sio_socket *sio_socket_new(struct sio_client *client, struct sio_namespac
         .client = client,
         .state = SIO_JOINING,
         .auth_size = auth.size,
-        .id_size = (uint32_t)(prefix + RANDOM_ID_SIZE),
+        .prefixed = prefixed,
     };
     list_init(&socket->rooms);
     list_init(&socket->acks);
@@ -295,7 +294,9 @@ void sio_socket_disconnect(struct sio_socket *socket, bool close)
 
 struct str sio_socket_id(const struct sio_socket *socket)
 {
-    return str_of(socket->id, socket->id_size);
+    size_t prefix = socket->prefixed ? socket->nsp->name.size + 1 : 0;
+
+    return str_of(socket->id, prefix + RANDOM_ID_SIZE);
 }
 
 struct str sio_socket_logged_id(const struct sio_socket *socket)
@@ -303,7 +304,7 @@ struct str sio_socket_logged_id(const struct sio_socket *socket)
     size_t known = eio_session_logged_id(socket->session).size;
     size_t hidden = socket->client->legacy ? RANDOM_ID_SIZE - known : 0;
 
-    return str_of(socket->id, socket->id_size - hidden);
+    return str_of(socket->id, sio_socket_id(socket).size - hidden);
 }
 
 struct sio_namespace *sio_socket_namespace(const struct sio_socket *socket)
