@@ -14,10 +14,12 @@ export const SKUA = path.resolve(process.env.SKUA_BIN ?? path.join(ROOT, "build/
 const chosen = (process.env.SERVERS ?? "skua,reference").split(",");
 
 // An own folder for a test's files, removed at the end of the process.
+const folders = [];
+process.once("exit", () => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
+
 export function scratch() {
-  const folder = mkdtempSync(path.join(tmpdir(), "skua-test-"));
-  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-  return folder;
+  folders.push(mkdtempSync(path.join(tmpdir(), "skua-test-")));
+  return folders.at(-1);
 }
 
 export function startSkua(file, options = {}) {
@@ -36,10 +38,22 @@ export const skua = {
   start: (env = {}) => startSkua(path.join(TESTS, "e2e/app.lua"), { env }),
 };
 
+// over TLS, for tests that ask for it: SERVERS=skua-tls
+export const skuaTls = {
+  name: "skua-tls",
+  async start(env = {}) {
+    const { Certificates } = await import("./certificates.mjs");
+    const TLS = new Certificates().make("tls").path("tls");
+    const server = await startSkua(path.join(TESTS, "e2e/app.lua"), { env: { ...env, TLS } });
+    server.url = `https://localhost:${server.port}`;
+    return server;
+  },
+};
+
 export const reference = {
   name: "reference",
   start: (env = {}) => new ServerProcess(process.execPath, [path.join(TESTS, "lib/reference-app.mjs")], { env }).ready(),
 };
 
-export const servers = [skua, reference].filter(({ name }) => chosen.includes(name));
+export const servers = [skua, skuaTls, reference].filter(({ name }) => chosen.includes(name));
 export const skuaIsTested = chosen.includes("skua");

@@ -7,7 +7,12 @@ import { rawSuite } from "../lib/table.mjs";
 const TARGET = "/socket.io/?EIO=4&transport=polling";
 const BAD = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
 
+// What the reference lets through on a Node before 20, whose HTTP it is.
+const LENIENT = new Set(["a space in a header's name", "no Host"]);
+
 rawSuite("HTTP", {}, (context) => {
+  const lenient = context.name === "reference" && Number.parseInt(process.versions.node) < 20;
+  const skipped = (what) => ({ skip: lenient && LENIENT.has(what) && "this Node lets it through" });
   const raw = (text) => new Raw(context.server).write(text);
 
   for (const [what, text] of Object.entries({
@@ -21,13 +26,13 @@ rawSuite("HTTP", {}, (context) => {
     "a length that is no number": `POST ${TARGET} HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n`,
     "a NUL in a header": `GET ${TARGET} HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n`,
   })) {
-    it(`answers ${what} with 400 and closes`, async () => {
+    it(`answers ${what} with 400 and closes`, skipped(what), async () => {
       const connection = raw(text);
       assert.equal(await connection.untilClosed(), BAD);
     });
   }
 
-  it("answers a request without Host with 400", async () => {
+  it("answers a request without Host with 400", skipped("no Host"), async () => {
     const connection = raw(`GET ${TARGET} HTTP/1.1\r\n\r\n`);
     await connection.untilClosed();
     assert.match(connection.text, /^HTTP\/1\.1 400 Bad Request\r\nConnection: close\r\nDate: /);
