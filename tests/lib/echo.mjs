@@ -1,25 +1,39 @@
 // Servers whose application sends every event "m" back, and messages of any bytes in such events: what the suite of
 // RFC 6455 needs an echo for.
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { Certificates, ports } from "./certificates.mjs";
 import { ServerProcess } from "./process.mjs";
 import { startSkuaText, servers as chosen } from "./servers.mjs";
 import { BINARY, TEXT, frame, WebSocketClient } from "./websocket.mjs";
 
 export const MAX_MESSAGE = 16 * 1024 * 1024;
 
-const program = `
+const program = (certificates) => `
 listen "127.0.0.1:0"
+listen "127.0.0.1:0" { tls = ${certificates.lua("localhost")} }
 engine { ping_interval = "10m" }
 limits { max_payload = ${MAX_MESSAGE}, handler_time = "10s" }
 namespace("/"):on("m", function(socket, value) socket:emit("m", value) end)
 `;
 
+const startReference = (certificates) =>
+  new ServerProcess(process.execPath, [
+    fileURLToPath(import.meta.url),
+    certificates.path("localhost.pem"),
+    certificates.path("localhost.key"),
+  ]).ready();
+
+// Started, they have `port` and `securePort`.
+async function started(start) {
+  const server = await start(new Certificates().make("localhost"));
+  [, server.securePort] = await ports(server, 2);
+  return server;
+}
+
 export const servers = [
-  { name: "skua", start: () => startSkuaText(program) },
-  {
-    name: "reference",
-    start: () => new ServerProcess(process.execPath, [fileURLToPath(import.meta.url)]).ready(),
-  },
+  { name: "skua", start: () => started((certificates) => startSkuaText(program(certificates))) },
+  { name: "reference", start: () => started(startReference) },
 ].filter(({ name }) => chosen.some((one) => one.name === name));
 
 const BEFORE = '42["m","';
@@ -56,13 +70,17 @@ export async function expectEcho(client, opcode, message) {
   await client.expect(opcode, message);
 }
 
-// Run as a program: the reference server.
+// Run as a program: the reference server, given its certificate and key.
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { createServer } = await import("node:http");
+  const { createServer: createSecureServer } = await import("node:https");
   const { Server } = await import("socket.io");
-  const http = createServer();
-  const io = new Server(http, { pingInterval: 600_000, maxHttpBufferSize: MAX_MESSAGE });
-  io.on("connection", (socket) => socket.on("m", (value) => socket.emit("m", value)));
-  http.listen(0, "127.0.0.1", () => console.error(`listening port=${http.address().port}`));
+  const [cert, key] = process.argv.slice(2).map((file) => readFileSync(file));
+  for (const server of [createServer(), createSecureServer({ cert, key })]) {
+    const io = new Server(server, { pingInterval: 600_000, maxHttpBufferSize: MAX_MESSAGE });
+    io.on("connection", (socket) => socket.on("m", (value) => socket.emit("m", value)));
+    await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+    console.error(`listening port=${server.address().port}`);
+  }
   process.on("SIGTERM", () => process.exit(0));
 }

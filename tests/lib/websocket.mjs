@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { connect } from "node:net";
+import { connect as connectSecurely } from "node:tls";
 import { deferred, within } from "./wait.mjs";
 
 export const CONTINUATION = 0x0;
@@ -15,6 +16,14 @@ export const PONG = 0xa;
 export const tcp = {
   name: "ws",
   connect: (server) => connect({ port: server.port, host: "127.0.0.1", noDelay: true }),
+};
+
+export const tls = {
+  name: "wss",
+  connect: (server) => {
+    const options = { port: server.securePort, host: "127.0.0.1", rejectUnauthorized: false };
+    return connectSecurely(options).setNoDelay(true);
+  },
 };
 
 function lengthBytes(size, width, masked) {

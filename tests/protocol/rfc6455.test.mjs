@@ -17,9 +17,10 @@ import {
   frame,
   pieces,
   tcp,
+  tls,
 } from "../lib/websocket.mjs";
 
-const transports = [tcp];
+const transports = [tcp, tls];
 
 const PROTOCOL_ERROR = 1002;
 const BAD_TEXT = 1007;
