@@ -8,7 +8,10 @@ local function number(name, default)
   return tonumber(env(name, tostring(default)))
 end
 
-listen(env("LISTEN", "127.0.0.1:0"))
+local listener = listen(env("LISTEN", "127.0.0.1:0"))
+if env("TLS", "") ~= "" then
+  listener { tls = { cert = env("TLS", "") .. ".pem", key = env("TLS", "") .. ".key" } }
+end
 
 if env("CORS", "on") == "on" then
   cors {

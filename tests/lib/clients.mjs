@@ -18,7 +18,8 @@ export class Clients {
   }
 
   options(more = {}) {
-    return { transports: this.mode.transports, forceNew: true, reconnection: false, timeout: PATIENCE, ...more };
+    const own = this.url.startsWith("https:") ? { rejectUnauthorized: false } : {}; // a test's certificate
+    return { transports: this.mode.transports, forceNew: true, reconnection: false, timeout: PATIENCE, ...own, ...more };
   }
 
   // A socket that may not be connected yet.
