@@ -10,7 +10,7 @@
 enum {
     SUBJECT_MAX =
         1 << 20, /* bytes that a pattern may be matched against: the clock is not looked
-                              at inside a match, and one can take the square of this in steps */
+                              at inside a match; our Lua bounds its steps (vendor/patches) */
 };
 
 /* load(chunk, name, mode, env): always text. Calls the original, upvalue 1. */

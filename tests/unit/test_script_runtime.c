@@ -372,6 +372,37 @@ static void deep_pcalls_are_stopped_at_once(void **state)
     close_session(f, session, EIO_TRANSPORT_CLOSE);
 }
 
+/* No hook is called inside a match. */
+static void patterns_that_backtrack_for_ever_fail(void **state)
+{
+    struct fixture *f = *state;
+    struct eio_session *session;
+
+    start(
+        f,
+        "local chat = namespace '/chat'\n"
+        "local spaces = string.rep(' ', 500000)\n"
+        "chat:on('trim', function() return (spaces .. 'x' .. spaces):match('^(.-)%s*$') end)\n"
+        "chat:on('steps', function() return spaces:find('.-.-.-.-x') end)\n"
+        "chat:on('balance', function() return string.rep('(', 500000):find('%b()') end)\n"
+        "chat:on('again', function() return spaces:find('(.*)%1x') end)\n"
+        "chat:on('set', function() return spaces:find('[' .. string.rep('x', 9999) .. ']') "
+        "end)\n"
+        "chat:on('good', function() return select(2, spaces:gsub(' ', '%0%0')) end)\n");
+    session = enter(f, "/chat");
+    static const char *const events[] = {"trim", "steps", "balance", "again", "set"};
+    for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+        char text[64];
+        snprintf(text, sizeof(text), "2/chat,1[\"%s\"]", events[i]);
+        send_text(f, session, text);
+        expect_log(f, "pattern too complex (it backtracks too much) namespace=/chat socket=");
+        expect_sent(session, NULL);
+    }
+    send_text(f, session, "2/chat,2[\"good\"]");
+    expect_sent(session, "3/chat,2[500000]");
+    close_session(f, session, EIO_TRANSPORT_CLOSE);
+}
+
 static void memory_is_limited(void **state)
 {
     struct fixture *f = *state;
@@ -590,6 +621,7 @@ int main(void)
         SCRIPT_TEST(timers_fire_once_or_again_until_stopped),
         SCRIPT_TEST(endless_handlers_are_stopped),
         SCRIPT_TEST(deep_pcalls_are_stopped_at_once),
+        SCRIPT_TEST(patterns_that_backtrack_for_ever_fail),
         SCRIPT_TEST(memory_is_limited),
         SCRIPT_TEST(every_shortage_of_memory_is_survived),
         SCRIPT_TEST(handlers_nest_only_so_deep),
