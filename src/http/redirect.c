@@ -39,7 +39,7 @@ static struct str path_of(struct str target)
     if (str_equal(target, STR("*")))
         return STR("/");
     if (target.size > scheme.size && str_equal_nocase(str_of(target.at, scheme.size), scheme)) {
-        struct str rest = str_from_index(target, scheme.size);
+        struct str rest = str_of(target.at + scheme.size, target.size - scheme.size);
         const char *slash = memchr(rest.at, '/', rest.size);
 
         return slash ? str_from_index(rest, (size_t)(slash - rest.at)) : STR("/");

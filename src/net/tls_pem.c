@@ -34,15 +34,22 @@ __attribute__((format(printf, 2, 3))) static bool fail(struct tls_fault *fault,
 
 /* ---- files ---- */
 
+static void wipe(struct buf *text)
+{
+    if (text->at)
+        explicit_bzero(text->at, text->size);
+    buf_free(text);
+}
+
 static bool read_file(const char *path, struct buf *text, struct tls_fault *fault)
 {
     char block[16 * 1024];
     size_t got;
     FILE *file = fopen(path, "re");
 
+    buf_init(text, TLS_FILE_MAX);
     if (!file)
         return fail(fault, "%s", strerror(errno));
-    buf_init(text, TLS_FILE_MAX);
     errno = 0;
     while ((got = fread(block, 1, sizeof(block), file)) > 0)
         buf_add(text, block, got);
@@ -51,18 +58,11 @@ static bool read_file(const char *path, struct buf *text, struct tls_fault *faul
 
     explicit_bzero(block, sizeof(block));
     fclose(file);
-    if (failure)
-        return fail(fault, "%s", strerror(failure));
-    if (buf_failed(text))
-        return fail(fault, "larger than %d bytes or out of memory", TLS_FILE_MAX);
-    return true;
-}
-
-static void wipe(struct buf *text)
-{
-    if (text->at)
-        explicit_bzero(text->at, text->size);
-    buf_free(text);
+    if (!failure && !buf_failed(text))
+        return true;
+    wipe(text);
+    return failure ? fail(fault, "%s", strerror(failure))
+                   : fail(fault, "larger than %d bytes or out of memory", TLS_FILE_MAX);
 }
 
 static void add_der(void *owner, const void *bytes, size_t size)

@@ -106,6 +106,13 @@ static void too_long_chains_are_refused(void **state)
     assert_complaint("many.pem", "ec.key", "more than 16");
 }
 
+static void too_large_files_are_refused(void **state)
+{
+    (void)state;
+    tls_shell("cp ec.pem large.pem; head -c 1048576 /dev/zero | tr '\\0' x >>large.pem");
+    assert_complaint("large.pem", "ec.key", "larger than");
+}
+
 static void encrypted_keys_are_named_so(void **state)
 {
     (void)state;
@@ -246,6 +253,7 @@ int main(void)
         cmocka_unit_test(files_without_what_is_wanted_are_refused),
         cmocka_unit_test(broken_files_are_refused),
         cmocka_unit_test(too_long_chains_are_refused),
+        cmocka_unit_test(too_large_files_are_refused),
         cmocka_unit_test(encrypted_keys_are_named_so),
         cmocka_unit_test(keys_of_other_certificates_are_refused),
         cmocka_unit_test(unsupported_kinds_of_key_are_refused),
