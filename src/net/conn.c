@@ -449,7 +449,10 @@ static ssize_t receive(struct net_conn *conn, size_t kept)
 /* The peer may have ended its side only: it still gets what is answered already. */
 static void end_input(struct net_conn *conn, enum net_end why)
 {
-    write_queue(conn, FLUSH_BYTES);
+    if (write_queue(conn, FLUSH_BYTES) == WRITE_EMPTY && conn->tls) {
+        tls_close(conn->tls);
+        write_queue(conn, FLUSH_BYTES);
+    }
     end(conn, why);
 }
 
@@ -469,7 +472,6 @@ static void take_records(struct net_conn *conn, size_t size)
     if (conn->state != OPEN)
         return;
     if (result == TLS_ENDED) {
-        tls_close(conn->tls);
         end_input(conn, NET_END_CLOSED);
     } else if (result == TLS_FAILED) {
         tls_log_failure(conn->tls, conn->address);

@@ -24,10 +24,15 @@ static struct {
     enum net_end why;
 } seen;
 
+/* What the owner answers to each read with, bytes. */
+static size_t answer_size;
+
 /* What the client got. */
 static uint8_t got[1024 * 1024];
 static size_t got_size;
 static bool peer_ended;
+
+static void send_bytes(size_t size);
 
 static void readable(void *owner, uint8_t *bytes, size_t size)
 {
@@ -35,6 +40,8 @@ static void readable(void *owner, uint8_t *bytes, size_t size)
     assert_true(size > 0 && seen.size + size <= sizeof(seen.bytes));
     memcpy(seen.bytes + seen.size, bytes, size);
     seen.size += size;
+    if (answer_size > 0)
+        send_bytes(answer_size);
 }
 
 static void drained(void *owner)
@@ -145,7 +152,7 @@ static int set_up(void **state)
 
     (void)state;
     memset(&seen, 0, sizeof(seen));
-    got_size = 0;
+    got_size = answer_size = 0;
     peer_ended = false;
     loop = net_loop_new();
     if (!loop || socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
@@ -328,6 +335,27 @@ static void close_notify_is_the_peers_end(void **state)
     assert_int_equal(br_ssl_engine_last_error(&client->ssl.eng), BR_ERR_OK);
 }
 
+static void what_is_answered_before_the_peers_end_comes_before_ours(void **state)
+{
+    (void)state;
+    settle();
+    answer_size = 1000;
+    client_writes("ask", 3);
+    client_sends();
+    br_ssl_engine_close(&client->ssl.eng);
+    client_sends();
+    turn(); /* reads both at once */
+    assert_int_equal(seen.closed, 1);
+
+    /* The client drops data behind its own close_notify: look at the records. */
+    uint8_t records[2048];
+    ssize_t size = recv(peer, records, sizeof(records), MSG_DONTWAIT);
+
+    assert_int_equal(size, 5 + 8 + 1000 + 16 + 5 + 8 + 2 + 16);
+    assert_int_equal(records[0], 23);
+    assert_int_equal(records[5 + 8 + 1000 + 16], 21);
+}
+
 static void an_end_without_close_notify_is_one_too(void **state)
 {
     (void)state;
@@ -386,6 +414,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(finish_sends_all_and_close_notify, set_up, tear_down),
         cmocka_unit_test_setup_teardown(finish_before_the_handshake_closes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(close_notify_is_the_peers_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_answered_before_the_peers_end_comes_before_ours,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_end_without_close_notify_is_one_too, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_tls_fault_is_an_error_and_told_to_the_peer, set_up,
