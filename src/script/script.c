@@ -101,6 +101,11 @@ bool script_start(struct script *script, const struct config *config, struct net
     return true;
 }
 
+void script_collect(struct script *script)
+{
+    lua_gc(script->L, LUA_GCCOLLECT);
+}
+
 size_t script_memory(const struct script *script)
 {
     return script->memory;

@@ -48,6 +48,9 @@ bool script_allows_origin(void *owner, struct str origin);
 /* engine { allow_request = function }: for eio_options.admit; `owner` is the script. */
 void script_admit(void *owner, struct eio_admission *admission);
 
+/* A whole garbage collection, outside of handlers. */
+void script_collect(struct script *script);
+
 /* Bytes the Lua state uses, for metrics and tests. */
 size_t script_memory(const struct script *script);
 

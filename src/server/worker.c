@@ -3,6 +3,7 @@
 #include "base/random.h"
 #include "http/router.h"
 #include "script/script.h"
+#include "server/give_back.h"
 #include "server/listeners.h"
 
 #include <assert.h>
@@ -31,6 +32,7 @@ struct worker {
     struct listeners *listeners;
     struct http_router router;
     struct net_io signals;
+    struct give_back give_back;
     struct timer closing;
     uint64_t close_deadline_ms;
 };
@@ -161,6 +163,13 @@ static bool make_listeners(struct worker *worker, struct cfg_report *report)
     return worker->listeners != NULL;
 }
 
+static uint32_t connections(void *owner)
+{
+    const struct worker *worker = owner;
+
+    return listeners_connections(worker->listeners);
+}
+
 /* --- ending -------------------------------------------------------------------------------- */
 
 static void check_closed(struct timer *timer)
@@ -242,8 +251,10 @@ struct worker *worker_new(const char *name, struct str source, struct cfg_report
 
     worker->loop = net_loop_new();
     if (worker->loop && make_sio(worker) && make_engine(worker) && watch_signals(worker) &&
-        make_listeners(worker, report))
+        make_listeners(worker, report)) {
+        give_back_start(&worker->give_back, worker->loop, worker->script, connections, worker);
         return worker;
+    }
 
 fail:
     if (report->count == 0) {
@@ -264,6 +275,7 @@ void worker_free(struct worker *worker)
 {
     if (!worker)
         return;
+    give_back_stop(&worker->give_back);
     if (worker->engine)
         eio_server_free(worker->engine);
     if (worker->sio)
