@@ -4,6 +4,10 @@
 -- Where to listen: "host:port", "[::1]:port", ":port" (every address) or "unix:/run/skua.sock".
 listen "0.0.0.0:3000"
 
+-- HTTPS and secure WebSocket; SIGHUP loads the files anew.
+-- listen "0.0.0.0:443" { tls = { cert = "cert.pem", key = "key.pem" } }
+-- listen "0.0.0.0:80" { redirect = true }
+
 -- Which web pages may connect. Without this statement no CORS header is sent and none is refused.
 cors {
   origins     = { "http://localhost:5173", "https://*.example.com" },
