@@ -6,6 +6,7 @@
 
 enum {
     FIN = 0x80,
+    DEFLATED = 0x40, /* RSV1: RFC 7692, 6 */
     LENGTH_16 = 126, /* length field values that announce a longer length */
     LENGTH_64 = 127,
     HEADER_MAX = 10, /* two bytes and a 64-bit length; no mask */
@@ -20,8 +21,11 @@ struct frame {
     uint8_t header_size;
     int8_t kind;
     uint8_t spelling; /* of a frame in another one's list */
+    bool deflated : 1;
+    bool plain : 1;
     size_t payload_size;
-    _Atomic(struct frame *) spellings; /* a list; in a member of one the next member */
+    _Atomic(struct frame *) spellings; /* the first of a list */
+    _Atomic(struct frame *) next;      /* in the list of another one's */
     uint8_t bytes[];                   /* HEADER_MAX bytes, then the payload */
 };
 
@@ -40,13 +44,13 @@ static uint8_t header_size_for(enum frame_kind kind, size_t payload_size)
     return payload_size <= UINT16_MAX ? 4 : 10;
 }
 
-static void write_header(struct frame *frame, enum frame_kind kind)
+static void write_header(struct frame *frame)
 {
     uint8_t *header = frame->bytes + HEADER_MAX - frame->header_size;
 
     if (frame->header_size == 0)
         return;
-    header[0] = (uint8_t)(FIN | kind);
+    header[0] = (uint8_t)(FIN | (frame->deflated ? DEFLATED : 0) | frame->kind);
     switch (frame->header_size) {
     case 2:
         header[1] = (uint8_t)frame->payload_size;
@@ -74,10 +78,43 @@ struct frame *frame_new(enum frame_kind kind, size_t size)
     frame->header_size = header_size_for(kind, size);
     frame->kind = (int8_t)kind;
     frame->spelling = 0;
+    frame->deflated = frame->plain = false;
     frame->payload_size = size;
     atomic_init(&frame->spellings, NULL);
-    write_header(frame, kind);
+    atomic_init(&frame->next, NULL);
+    write_header(frame);
     return frame;
+}
+
+struct frame *frame_trim(struct frame *frame, size_t size)
+{
+    struct frame *moved;
+
+    assert(size <= frame->payload_size);
+    moved = realloc(frame, sizeof(*frame) + HEADER_MAX + size);
+    if (moved)
+        frame = moved;
+    frame->payload_size = size;
+    frame->header_size = header_size_for((enum frame_kind)frame->kind, size);
+    write_header(frame);
+    return frame;
+}
+
+void frame_mark_deflated(struct frame *frame)
+{
+    assert(frame->kind == FRAME_TEXT || frame->kind == FRAME_BINARY);
+    frame->deflated = true;
+    write_header(frame);
+}
+
+void frame_keep_plain(struct frame *frame)
+{
+    frame->plain = true;
+}
+
+bool frame_is_plain(const struct frame *frame)
+{
+    return frame->plain;
 }
 
 uint8_t *frame_payload(struct frame *frame)
@@ -104,34 +141,42 @@ const uint8_t *frame_wire(const struct frame *frame, size_t *size)
 static struct frame *find_spelling(struct frame *list, uint8_t spelling)
 {
     while (list && list->spelling != spelling)
-        list = atomic_load_explicit(&list->spellings, memory_order_acquire);
+        list = atomic_load_explicit(&list->next, memory_order_acquire);
     return list;
 }
 
-struct frame *frame_spelled(struct frame *frame, uint8_t spelling,
-                            struct frame *(*make)(const struct frame *frame))
+struct frame *frame_find_spelling(const struct frame *frame, uint8_t spelling)
+{
+    return find_spelling(atomic_load_explicit(&frame->spellings, memory_order_acquire),
+                         spelling);
+}
+
+struct frame *frame_keep_spelling(struct frame *frame, uint8_t spelling, struct frame *made)
 {
     struct frame *first = atomic_load_explicit(&frame->spellings, memory_order_acquire);
-    struct frame *made = find_spelling(first, spelling);
 
-    if (made)
-        return made;
-    made = make(frame);
-    if (!made)
-        return NULL;
     made->spelling = spelling;
     do {
         /* Another thread may have been quicker. */
         struct frame *found = find_spelling(first, spelling);
         if (found) {
-            atomic_store_explicit(&made->spellings, NULL, memory_order_relaxed);
+            atomic_store_explicit(&made->next, NULL, memory_order_relaxed);
             frame_unref(made);
             return found;
         }
-        atomic_store_explicit(&made->spellings, first, memory_order_relaxed);
+        atomic_store_explicit(&made->next, first, memory_order_relaxed);
     } while (!atomic_compare_exchange_weak_explicit(
         &frame->spellings, &first, made, memory_order_release, memory_order_acquire));
     return made;
+}
+
+struct frame *frame_spelled(struct frame *frame, uint8_t spelling,
+                            struct frame *(*make)(const struct frame *frame))
+{
+    struct frame *found = frame_find_spelling(frame, spelling);
+    struct frame *made = found ? NULL : make(frame);
+
+    return made ? frame_keep_spelling(frame, spelling, made) : found;
 }
 
 struct frame *frame_ref(struct frame *frame)
@@ -150,7 +195,7 @@ static void unref_spellings(struct frame *frame)
     while (next) {
         struct frame *spelled = next;
 
-        next = atomic_exchange_explicit(&spelled->spellings, NULL, memory_order_acq_rel);
+        next = atomic_exchange_explicit(&spelled->next, NULL, memory_order_acq_rel);
         frame_unref(spelled);
     }
 }

@@ -29,6 +29,11 @@ enum frame_kind {
     FRAME_PONG = 0xa,
 };
 
+enum frame_spelling {
+    /* below: engineio/codec's */
+    FRAME_DEFLATED = 0x40, /* and the bits of the window: 0x49 to 0x4f */
+};
+
 struct frame;
 
 /* A frame for `size` bytes of payload, which the caller fills before sharing it. */
@@ -45,13 +50,29 @@ struct str frame_body(const struct frame *frame);
 /* Header and payload as they go on the wire; `*size` is their length. */
 const uint8_t *frame_wire(const struct frame *frame, size_t *size);
 
+/* Makes the payload shorter than it was asked for and gives memory back. The caller holds the only
+ * reference; the frame may move. */
+struct frame *frame_trim(struct frame *frame, size_t size);
+
+/* The payload is a message deflated after RFC 7692; before sharing it. */
+void frame_mark_deflated(struct frame *frame);
+
+/* The sender does not want this message compressed; before sharing it. */
+void frame_keep_plain(struct frame *frame);
+bool frame_is_plain(const struct frame *frame);
+
 /*
  * The same message spelled for peers that cannot take it as it is: `make` is called on first need,
  * its frame is kept with this one and lives as long, so that a broadcast makes each spelling once.
- * `spelling` is any number that names it for all callers. NULL when out of memory.
+ * A spelling may have spellings of its own. NULL when out of memory.
  */
 struct frame *frame_spelled(struct frame *frame, uint8_t spelling,
                             struct frame *(*make)(const struct frame *frame));
+
+/* The two halves of that: NULL if it was not made yet; and keeping a new one, whose reference is
+ * taken over. Of two threads that do so at once both get the first one's. */
+struct frame *frame_find_spelling(const struct frame *frame, uint8_t spelling);
+struct frame *frame_keep_spelling(struct frame *frame, uint8_t spelling, struct frame *made);
 
 struct frame *frame_ref(struct frame *frame);
 void frame_unref(struct frame *frame);

@@ -47,6 +47,7 @@ struct net_ws {
     };
     uint16_t pongs; /* queued since the queue was empty last */
     uint8_t state;
+    uint8_t deflate_bits; /* 0: messages go out as they are */
 };
 
 static_assert(sizeof(struct net_ws) <= 160, "an idle WebSocket must stay small");
@@ -264,7 +265,7 @@ static const struct net_conn_handler conn_handler = {
     .closed = on_conn_closed,
 };
 
-static struct net_ws *make(const struct net_ws_options *options,
+static struct net_ws *make(const struct net_ws_options *options, uint8_t deflate_bits,
                            const struct net_ws_handler *handler, void *owner)
 {
     struct net_ws *ws = calloc(1, sizeof(*ws));
@@ -279,6 +280,9 @@ static struct net_ws *make(const struct net_ws_options *options,
     ws->start->ws = ws;
     net_task_init(&ws->start->task, run_start);
     ws_parser_init(&ws->parser, options->max_message);
+    if (deflate_bits > 0)
+        ws_parser_allow_compression(&ws->parser, options->deflater);
+    ws->deflate_bits = deflate_bits;
     ws->handler = handler;
     ws->owner = owner;
     return ws;
@@ -312,16 +316,21 @@ struct net_ws *net_ws_accept(struct http_exchange *exchange,
 {
     const struct http_request *request = http_exchange_request(exchange);
     struct frame *frame = NULL;
+    struct ws_handshake handshake = {
+        .headers = options->headers,
+        .header_count = options->header_count,
+        .deflate = options->deflater != NULL,
+    };
     struct net_ws *ws = NULL;
     struct buf answer;
 
     buf_init(&answer, ANSWER_MAX);
-    if (!ws_handshake_answer(request, options->headers, options->header_count, &answer)) {
+    if (!ws_handshake_answer(request, &handshake, &answer)) {
         http_exchange_respond_raw(exchange, buf_str(&answer));
         goto done;
     }
     frame = make_frame(FRAME_RAW, buf_str(&answer));
-    ws = frame ? make(options, handler, owner) : NULL;
+    ws = frame ? make(options, handshake.deflate_bits, handler, owner) : NULL;
     if (!ws)
         http_exchange_destroy(exchange);
     else if (!attach(ws, exchange, options->backlog, frame))
@@ -339,10 +348,25 @@ void net_ws_set_handler(struct net_ws *ws, const struct net_ws_handler *handler,
     ws->owner = owner;
 }
 
+/* The frame's compressed form, made by the first receiver who needs it. */
+static struct frame *compressed(const struct net_ws *ws, struct frame *frame)
+{
+    uint8_t spelling = FRAME_DEFLATED + ws->deflate_bits;
+    struct frame *found, *made;
+
+    if (!deflater_worth(ws->parser.deflater, frame_body(frame).size))
+        return frame;
+    found = frame_find_spelling(frame, spelling);
+    if (found)
+        return found;
+    made = deflater_message(ws->parser.deflater, ws->deflate_bits, frame);
+    return made ? frame_keep_spelling(frame, spelling, made) : frame;
+}
+
 void net_ws_send(struct net_ws *ws, struct frame *frame)
 {
     if (ws->state == OPEN)
-        net_conn_send(ws->conn, frame);
+        net_conn_send(ws->conn, ws->deflate_bits > 0 ? compressed(ws, frame) : frame);
 }
 
 void net_ws_send_raw(struct net_ws *ws, struct str bytes)

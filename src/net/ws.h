@@ -5,6 +5,7 @@
  * The handshake is checked and answered here, then the conn leaves HTTP. Incoming frames are
  * parsed incrementally and unmasked in place, a machine word at a time; a message that lies whole
  * in the read buffer reaches the handler without a copy. Pings are answered, close frames echoed.
+ * A frame that many receive is compressed once for all of them.
  *
  * Callers   engineio.
  * Owner     the handler's owner owns the net_ws and ends it with net_ws_close() or
@@ -50,6 +51,8 @@ struct net_ws_handler {
 struct net_ws_options {
     size_t max_message; /* of a whole message, fragments added up */
     size_t backlog;
+    struct deflater
+        *deflater; /* permessage-deflate for clients that offer it; NULL: for none */
     const struct http_header *headers; /* extra ones for the 101, behind ours */
     size_t header_count;
 };
@@ -70,7 +73,8 @@ struct net_ws *net_ws_accept(struct http_exchange *exchange,
 /* Another handler, e.g. when a probing transport becomes a session's. */
 void net_ws_set_handler(struct net_ws *ws, const struct net_ws_handler *handler, void *owner);
 
-/* Queues a frame (text, binary); takes a reference of its own. */
+/* Queues a frame (text, binary), compressed if that was agreed on and the frame is worth it; takes
+ * a reference of its own. */
 void net_ws_send(struct net_ws *ws, struct frame *frame);
 
 /* Queues bytes that are no frame: the reference's raw text behind a 101 (error 5). */

@@ -2,6 +2,7 @@
 
 #include "base/base64.h"
 #include "base/map.h"
+#include "net/ws_extension.h"
 
 #include <bearssl.h>
 
@@ -108,8 +109,16 @@ static void refuse(struct buf *answer, struct str status, struct str message, st
     buf_add_str(answer, message);
 }
 
+static void add_header(struct buf *answer, struct str name, struct str value)
+{
+    buf_add_str(answer, name);
+    buf_add_str(answer, STR(": "));
+    buf_add_str(answer, value);
+    buf_add_str(answer, STR("\r\n"));
+}
+
 static void accept(struct buf *answer, struct str key, struct str protocol,
-                   const struct http_header *extra, size_t extra_count)
+                   struct str extensions, const struct ws_handshake *handshake)
 {
     uint8_t digest[br_sha1_SIZE];
     char accept_key[ACCEPT_SIZE];
@@ -125,17 +134,12 @@ static void accept(struct buf *answer, struct str key, struct str protocol,
                             "Connection: Upgrade\r\nSec-WebSocket-Accept: "));
     buf_add(answer, accept_key, sizeof(accept_key));
     buf_add_str(answer, STR("\r\n"));
-    if (protocol.at) {
-        buf_add_str(answer, STR("Sec-WebSocket-Protocol: "));
-        buf_add_str(answer, protocol);
-        buf_add_str(answer, STR("\r\n"));
-    }
-    for (size_t i = 0; i < extra_count; i++) {
-        buf_add_str(answer, extra[i].name);
-        buf_add_str(answer, STR(": "));
-        buf_add_str(answer, extra[i].value);
-        buf_add_str(answer, STR("\r\n"));
-    }
+    if (protocol.at)
+        add_header(answer, STR("Sec-WebSocket-Protocol"), protocol);
+    if (handshake->deflate_bits)
+        add_header(answer, STR("Sec-WebSocket-Extensions"), extensions);
+    for (size_t i = 0; i < handshake->header_count; i++)
+        add_header(answer, handshake->headers[i].name, handshake->headers[i].value);
     buf_add_str(answer, STR("\r\n"));
 }
 
@@ -144,17 +148,19 @@ static bool version_valid(struct str version)
     return version.at && (str_equal(version, STR("13")) || str_equal(version, STR("8")));
 }
 
-bool ws_handshake_answer(const struct http_request *request, const struct http_header *extra,
-                         size_t extra_count, struct buf *answer)
+bool ws_handshake_answer(const struct http_request *request, struct ws_handshake *handshake,
+                         struct buf *answer)
 {
     struct str bad_request = STR("400 Bad Request"), none = STR("");
     struct str upgrade = single_header(request, STR("Upgrade"));
     struct str key = single_header(request, STR("Sec-WebSocket-Key"));
     struct str protocol = {NULL, 0};
-    struct buf protocols;
+    struct buf protocols, extensions;
     bool accepted = false;
 
+    handshake->deflate_bits = 0;
     buf_init(&protocols, JOINED_MAX);
+    buf_init(&extensions, JOINED_MAX);
     if (request->method != HTTP_GET)
         refuse(answer, STR("405 Method Not Allowed"), STR("Invalid HTTP method"), none);
     else if (!upgrade.at || !str_equal_nocase(upgrade, STR("websocket")))
@@ -167,10 +173,15 @@ bool ws_handshake_answer(const struct http_request *request, const struct http_h
     else if (join_protocols(request, &protocols) &&
              (buf_failed(&protocols) || !parse_protocols(buf_str(&protocols), &protocol)))
         refuse(answer, bad_request, STR("Invalid Sec-WebSocket-Protocol header"), none);
+    else if (handshake->deflate &&
+             !ws_extension_agree(request, &extensions, &handshake->deflate_bits))
+        refuse(answer, bad_request,
+               STR("Invalid or unacceptable Sec-WebSocket-Extensions header"), none);
     else
         accepted = true;
     if (accepted)
-        accept(answer, key, protocol, extra, extra_count);
+        accept(answer, key, protocol, buf_str(&extensions), handshake);
+    buf_free(&extensions);
     buf_free(&protocols);
     return accepted && !buf_failed(answer);
 }

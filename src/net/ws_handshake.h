@@ -11,8 +11,16 @@
 #include "base/buf.h"
 #include "net/http1.h"
 
+struct ws_handshake {
+    const struct http_header *headers; /* extra ones of the 101 */
+    size_t header_count;
+    bool deflate; /* whether permessage-deflate is to be had */
+    uint8_t
+        deflate_bits; /* out: 0, or it was agreed on, with a window of so many bits for us */
+};
+
 /* Whether the request is one; `answer` gets the 101 with the extra headers, or the refusal. */
-bool ws_handshake_answer(const struct http_request *request, const struct http_header *extra,
-                         size_t extra_count, struct buf *answer);
+bool ws_handshake_answer(const struct http_request *request, struct ws_handshake *handshake,
+                         struct buf *answer);
 
 #endif

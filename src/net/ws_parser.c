@@ -8,7 +8,8 @@
 enum {
     /* first byte of a header */
     FIN = 0x80,
-    RESERVED = 0x70, /* no extension that uses one of these is negotiated */
+    RESERVED = 0x70,
+    COMPRESSED = 0x40, /* the one that may be agreed on */
     OPCODE = 0x0f,
 
     /* second byte */
@@ -40,6 +41,7 @@ static const struct ws_fault not_masked = {WS_CLOSE_PROTOCOL, "unmasked frame"};
 static const struct ws_fault bad_text = {WS_CLOSE_BAD_TEXT, "invalid UTF-8 in a text message"};
 static const struct ws_fault bad_reason = {WS_CLOSE_BAD_TEXT,
                                            "invalid UTF-8 in a close reason"};
+static const struct ws_fault corrupt = {WS_CLOSE_BAD_TEXT, "a compressed message is corrupt"};
 static const struct ws_fault too_big = {WS_CLOSE_TOO_BIG, "message over the size limit"};
 static const struct ws_fault no_memory = {WS_CLOSE_INTERNAL, "out of memory"};
 
@@ -89,13 +91,23 @@ static uint64_t payload_length(const uint8_t *header)
     return width == 0 ? header[1] & LENGTH : big_endian(header + 2, width);
 }
 
+/* A whole message is compressed or not: its first frame tells. */
+static bool reserved_valid(const struct ws_parser *parser, uint8_t first)
+{
+    uint8_t opcode = first & OPCODE;
+    bool data = opcode == FRAME_TEXT || opcode == FRAME_BINARY;
+
+    return !(first & RESERVED) ||
+           ((first & RESERVED) == COMPRESSED && data && parser->deflater);
+}
+
 /* Whether a frame of that kind may stand here, by its first two bytes. */
 static const struct ws_fault *check_kind(const struct ws_parser *parser, const uint8_t *header)
 {
     uint8_t opcode = header[0] & OPCODE;
     uint8_t length = header[1] & LENGTH;
 
-    if (header[0] & RESERVED)
+    if (!reserved_valid(parser, header[0]))
         return &reserved_bits;
     switch (opcode) {
     case CONTINUATION:
@@ -150,8 +162,10 @@ static void begin_frame(struct ws_parser *parser, const uint8_t *header)
     if (parser->opcode & CONTROL)
         return;
     parser->fin = header[0] & FIN;
-    if (parser->opcode != CONTINUATION)
+    if (parser->opcode != CONTINUATION) {
         parser->kind = parser->opcode;
+        parser->compressed = header[0] & COMPRESSED;
+    }
 }
 
 /* Returns how many bytes belonged to the header. */
@@ -256,23 +270,46 @@ static bool append(struct ws_parser *parser, const uint8_t *bytes, size_t size, 
     return true;
 }
 
+/* Hands the message over; `held` is freed behind it. */
 static void deliver(struct ws_parser *parser, const struct ws_sink *sink, uint8_t *bytes,
-                    size_t size)
+                    size_t size, uint8_t *held)
 {
-    uint8_t *collected = parser->message;
     enum frame_kind kind = parser->kind;
 
     /* Ready for the next message before the call: the owner may free the parser's memory in it. */
-    if (parser->size > 0) {
-        bytes = collected;
-        size = parser->size;
-    }
     parser->message = NULL;
     parser->size = parser->capacity = 0;
     parser->kind = 0;
     parser->utf8 = UTF8_START;
     sink->message(parser, kind, bytes, size);
-    free(collected);
+    free(held);
+}
+
+static const struct ws_fault *deliver_compressed(struct ws_parser *parser,
+                                                 const struct ws_sink *sink, struct str bytes)
+{
+    uint8_t *message;
+    size_t size;
+
+    switch (deflater_inflate(parser->deflater, bytes, parser->max_message, &message, &size)) {
+    case DEFLATER_GOOD:
+        break;
+    case DEFLATER_CORRUPT:
+        return &corrupt;
+    case DEFLATER_TOO_LONG:
+        /* For ws_parser_announced(): how long it would have become nobody knows. */
+        parser->frame_left = parser->max_message + 1 - parser->size;
+        return &too_big;
+    case DEFLATER_NO_MEMORY:
+        return &no_memory;
+    }
+    if (parser->kind == FRAME_TEXT && !utf8_valid(message, size)) {
+        free(message);
+        return &bad_text;
+    }
+    drop_message(parser);
+    deliver(parser, sink, message, size, message);
+    return NULL;
 }
 
 static const struct ws_fault *take_data(struct ws_parser *parser, const struct ws_sink *sink,
@@ -281,7 +318,7 @@ static const struct ws_fault *take_data(struct ws_parser *parser, const struct w
     bool whole = parser->frame_left == 0 && parser->fin;
     size_t expected = size + parser->frame_left;
 
-    if (parser->kind == FRAME_TEXT) {
+    if (parser->kind == FRAME_TEXT && !parser->compressed) {
         if (seen & ASCII_ONLY || !utf8_complete(parser->utf8))
             parser->utf8 = utf8_feed(parser->utf8, bytes, size);
         if (parser->utf8 == UTF8_BROKEN || (whole && !utf8_complete(parser->utf8)))
@@ -294,8 +331,15 @@ static const struct ws_fault *take_data(struct ws_parser *parser, const struct w
         if (!append(parser, bytes, size, expected))
             return &no_memory;
     }
-    if (whole)
-        deliver(parser, sink, bytes, size);
+    if (!whole)
+        return NULL;
+    if (parser->size > 0) {
+        bytes = parser->message;
+        size = parser->size;
+    }
+    if (parser->compressed)
+        return deliver_compressed(parser, sink, str_of(bytes, size));
+    deliver(parser, sink, bytes, size, parser->message);
     return NULL;
 }
 

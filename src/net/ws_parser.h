@@ -6,6 +6,10 @@
  * with the bytes that have really come, whatever length a header announces. Between messages the
  * parser holds no memory.
  *
+ * With a deflater, messages may come compressed (RFC 7692). Such a one is collected as it came and
+ * decompressed when it is whole, so that connections share one state; it must keep the limit in
+ * both forms, and the second is watched while it grows.
+ *
  * Faults are those of the `ws` package (engine-io.md, 9). A length over the limit is refused when
  * the header is here, before the payload. Lengths that are not minimal are accepted.
  *
@@ -20,7 +24,7 @@
 #ifndef SKUA_NET_WS_PARSER_H
 #define SKUA_NET_WS_PARSER_H
 
-#include "net/frame.h"
+#include "net/deflater.h"
 
 enum {
     WS_CLOSE_NONE = 1005,    /* a close frame without a code; never on the wire */
@@ -44,15 +48,17 @@ struct ws_parser {
     size_t size;
     size_t capacity;
     size_t max_message;
-    uint64_t frame_left; /* payload bytes of the current frame that have not come */
-    uint32_t mask;       /* turned so that its first byte in memory is for the next byte */
-    uint32_t utf8;       /* state of utf8_feed() over the text so far */
+    struct deflater *deflater; /* NULL: no message may be compressed */
+    uint64_t frame_left;       /* payload bytes of the current frame that have not come */
+    uint32_t mask; /* turned so that its first byte in memory is for the next byte */
+    uint32_t utf8; /* state of utf8_feed() over the text so far */
     uint8_t header[WS_HEADER_MAX];
     uint8_t header_size;  /* bytes of a header that is not whole */
     uint8_t control_size; /* bytes of a control frame kept behind the message's */
     uint8_t opcode;       /* of the current frame */
     uint8_t kind;         /* of the message begun; 0 between messages */
     bool fin;             /* the current frame is its message's last */
+    bool compressed;      /* the message is */
     bool in_payload;
     bool stopped;
 };
@@ -70,6 +76,13 @@ struct ws_sink {
 
 void ws_parser_init(struct ws_parser *parser, size_t max_message);
 void ws_parser_free(struct ws_parser *parser);
+
+/* permessage-deflate was agreed on. */
+static inline void ws_parser_allow_compression(struct ws_parser *parser,
+                                               struct deflater *deflater)
+{
+    parser->deflater = deflater;
+}
 
 /* Takes all of the bytes, which are changed in place. NULL, or why the stream is broken. */
 const struct ws_fault *ws_parser_feed(struct ws_parser *parser, const struct ws_sink *sink,

@@ -122,6 +122,76 @@ static void spelling_outlives_its_frame_while_someone_sends_it(void **state)
     frame_unref(queued);
 }
 
+/* Run under AddressSanitizer. */
+static void spelling_has_spellings_of_its_own(void **state)
+{
+    struct frame *frame = frame_new(FRAME_TEXT, 1);
+    (void)state;
+
+    *frame_payload(frame) = 'x';
+    struct frame *first = frame_spelled(frame, 1, shout);
+    struct frame *second = frame_spelled(frame, 2, shout);
+    struct frame *inner = frame_spelled(first, 2, shout);
+    assert_memory_equal(frame_body(inner).at, "x!!", 3);
+    assert_ptr_not_equal(inner, second);
+    assert_ptr_equal(frame_find_spelling(first, 2), inner);
+    assert_null(frame_find_spelling(second, 2));
+    assert_ptr_equal(frame_find_spelling(frame, 2), second);
+    frame_unref(frame);
+}
+
+static void first_of_two_equal_spellings_is_kept(void **state)
+{
+    struct frame *frame = frame_new(FRAME_TEXT, 1);
+    struct frame *first = frame_keep_spelling(frame, 3, frame_new(FRAME_TEXT, 2));
+    (void)state;
+
+    assert_ptr_equal(frame_keep_spelling(frame, 3, frame_new(FRAME_TEXT, 4)), first);
+    assert_int_equal(frame_body(first).size, 2);
+    frame_unref(frame);
+}
+
+static void trimming_moves_the_header(void **state)
+{
+    static const size_t sizes[] = {65536, 65535, 126, 125, 0};
+    struct frame *frame = frame_new(FRAME_BINARY, 70000);
+    struct frame *fresh;
+    (void)state;
+
+    for (size_t i = 0; i < 70000; i++)
+        frame_payload(frame)[i] = (uint8_t)i;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        size_t size, fresh_size;
+
+        frame = frame_trim(frame, sizes[i]);
+        fresh = frame_new(FRAME_BINARY, sizes[i]);
+        memcpy(frame_payload(fresh), frame_body(frame).at, sizes[i]);
+        const uint8_t *wire = frame_wire(frame, &size);
+        const uint8_t *fresh_wire = frame_wire(fresh, &fresh_size);
+        assert_int_equal(size, fresh_size);
+        assert_memory_equal(wire, fresh_wire, fresh_size);
+        assert_true(sizes[i] < 100 || frame_body(frame).at[99] == 99);
+        frame_unref(fresh);
+    }
+    frame_unref(frame);
+}
+
+static void marks_show_in_the_header_or_only_to_us(void **state)
+{
+    struct frame *frame = frame_new(FRAME_TEXT, 3);
+    size_t size;
+    (void)state;
+
+    assert_false(frame_is_plain(frame));
+    frame_keep_plain(frame);
+    assert_true(frame_is_plain(frame));
+    assert_int_equal(frame_wire(frame, &size)[0], 0x81);
+    frame_mark_deflated(frame);
+    assert_int_equal(frame_wire(frame, &size)[0], 0xc1);
+    assert_int_equal(size, 5);
+    frame_unref(frame);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -132,6 +202,10 @@ int main(void)
         cmocka_unit_test(refuses_sizes_that_overflow),
         cmocka_unit_test(makes_each_spelling_once),
         cmocka_unit_test(spelling_outlives_its_frame_while_someone_sends_it),
+        cmocka_unit_test(spelling_has_spellings_of_its_own),
+        cmocka_unit_test(first_of_two_equal_spellings_is_kept),
+        cmocka_unit_test(trimming_moves_the_header),
+        cmocka_unit_test(marks_show_in_the_header_or_only_to_us),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
