@@ -90,6 +90,13 @@ struct cfg_headers {
     size_t count;
 };
 
+struct cfg_compression {
+    bool websocket; /* messages, if the client offers permessage-deflate */
+    bool http;      /* answers to polls */
+    uint64_t threshold;
+    uint32_t level;
+};
+
 struct cfg_engine {
     struct str path; /* what targets must start with */
     bool add_trailing_slash;
@@ -104,6 +111,8 @@ struct cfg_engine {
     bool cleanup_empty_child_namespaces;
     bool destroy_upgrade;
     uint32_t destroy_upgrade_timeout_ms;
+    bool serve_client;
+    struct cfg_compression compression;
     struct cfg_cookie cookie;
     struct cfg_headers headers;
     struct cfg_headers initial_headers;

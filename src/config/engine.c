@@ -95,6 +95,12 @@ static void read_initial_headers(struct cfg_loader *loader, struct cfg_place pla
     cfg_read_headers(loader, place, index, &((struct cfg_engine *)base)->initial_headers);
 }
 
+static void read_compression(struct cfg_loader *loader, struct cfg_place place, int index,
+                             void *base)
+{
+    cfg_read_compression(loader, place, index, &((struct cfg_engine *)base)->compression);
+}
+
 #define ENGINE(field) offsetof(struct cfg_engine, field)
 
 static const struct cfg_key engine_keys[] = {
@@ -108,6 +114,8 @@ static const struct cfg_key engine_keys[] = {
     {"upgrade_timeout",                CFG_DURATION, ENGINE(upgrade_timeout_ms),             10, INT32_MAX, NULL                },
     {"connect_timeout",                CFG_DURATION, ENGINE(connect_timeout_ms),             10, INT32_MAX, NULL                },
     {"max_payload",                    CFG_CUSTOM,   0,                                      0,  0,         cfg_read_max_payload},
+    {"compression",                    CFG_CUSTOM,   0,                                      0,  0,         read_compression    },
+    {"serve_client",                   CFG_BOOL,     ENGINE(serve_client),                   0,  0,         NULL                },
     {"cookie",                         CFG_CUSTOM,   0,                                      0,  0,         read_cookie         },
     {"headers",                        CFG_CUSTOM,   0,                                      0,  0,         read_headers        },
     {"initial_headers",                CFG_CUSTOM,   0,                                      0,  0,         read_initial_headers},

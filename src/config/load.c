@@ -307,7 +307,9 @@ static void set_defaults(struct config *config)
         .add_trailing_slash = true,
         .destroy_upgrade = true,
         .destroy_upgrade_timeout_ms = 1000,
-        .cookie = {.name = STR(""), .attributes = STR("")},
+        .cookie = {.name = STR(""),    .attributes = STR("")},
+        .serve_client = true,
+        .compression = { .http = true, .threshold = 1024,            .level = 6},
         .allow_request = CFG_NO_REF,
     };
     config->limits = (struct cfg_limits){

@@ -120,6 +120,10 @@ extern const struct cfg_key cfg_cors_keys[];
 extern const size_t cfg_cors_key_count;
 void cfg_finish_cors(struct cfg_loader *loader, int line);
 
+/* compression.c */
+void cfg_read_compression(struct cfg_loader *loader, struct cfg_place place, int index,
+                          struct cfg_compression *to);
+
 /* nearest.c */
 
 /* The candidate that differs least from `word`, or NULL when none is near. */

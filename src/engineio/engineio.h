@@ -49,6 +49,9 @@ struct eio_options {
     uint32_t upgrade_timeout_ms;
     size_t max_payload; /* a POST body or a WebSocket message */
     size_t backlog; /* bytes queued for one session; over it the session is closed and logged */
+    struct deflater *deflater; /* for what the next two say; it outlives the server */
+    bool deflate_messages;     /* of WebSockets whose clients offer it */
+    bool deflate_polls;        /* answers to polls; never to posts */
     struct cors_policy cors;
     struct str
         cookie_name; /* set by a polling handshake's answer to the session's id; or empty */

@@ -1,6 +1,8 @@
 #include "base/utf8.h"
 #include "engineio/jsonp.h"
 #include "engineio/private.h"
+#include "net/deflater.h"
+#include "net/http_coding.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +20,7 @@ static const struct str binary_type = {"application/octet-stream", 24};
 struct reply {
     struct http_header cors[ANSWER_CORS_MAX];
     uint8_t cors_count;
+    uint8_t coding;    /* enum http_coding: how packets may be compressed */
     bool old_explorer; /* wants its XSS filter turned off */
     bool initial;      /* to a request without an id */
     const struct eio_server *server;
@@ -60,21 +63,40 @@ static void reply_init(struct reply *reply, const struct eio_server *server,
     *reply = (struct reply){.server = server, .cookie = STR("")};
     memcpy(reply->cors, headers, count * sizeof(headers[0]));
     reply->cors_count = (uint8_t)count;
+    reply->coding = server->options.deflate_polls ? http_coding_choose(request, HTTP_IDENTITY)
+                                                  : HTTP_IDENTITY;
     reply->old_explorer = contains(agent, STR(";MSIE")) || contains(agent, STR("Trident/"));
 }
 
-/* The body is `text`, or the bytes of `frame` if that is not NULL. */
+/* The body compressed: the caller's reference. NULL: it goes out as it is. */
+static struct frame *pack(const struct reply *reply, struct frame *body)
+{
+    struct deflater *deflater = reply->server->options.deflater;
+
+    if (!body || reply->coding == HTTP_IDENTITY || frame_is_plain(body) ||
+        !deflater_worth(deflater, frame_body(body).size))
+        return NULL;
+    return deflater_body(deflater, reply->coding == HTTP_GZIP ? DEFLATER_GZIP : DEFLATER_ZLIB,
+                         frame_body(body));
+}
+
+/* The body is `text`, or the bytes of `frame`, which may be compressed, if that is not NULL. */
 static void answer(struct http_exchange *exchange, const struct reply *reply,
                    struct str content_type, struct str text, struct frame *frame)
 {
     struct http_header headers[ANSWER_HEADERS_MAX];
     size_t count = reply->cors_count;
     char length[CONTENT_LENGTH_MAX];
+    struct frame *packed = pack(reply, frame);
 
     memcpy(headers, reply->cors, count * sizeof(headers[0]));
     snprintf(length, sizeof(length), "%zu", frame ? frame_body(frame).size : text.size);
     headers[count++] = (struct http_header){STR("Content-Type"), content_type};
-    headers[count++] = (struct http_header){STR("Content-Length"), str_from(length)};
+    if (packed)
+        headers[count++] = (struct http_header){
+            STR("Content-Encoding"), http_coding_name((enum http_coding)reply->coding)};
+    else
+        headers[count++] = (struct http_header){STR("Content-Length"), str_from(length)};
     if (reply->old_explorer)
         headers[count++] = (struct http_header){STR("X-XSS-Protection"), STR("0")};
     headers[count++] = (struct http_header){STR("cache-control"), STR("no-store")};
@@ -86,9 +108,12 @@ static void answer(struct http_exchange *exchange, const struct reply *reply,
                                         .headers = headers,
                                         .header_count = count,
                                         .body = text,
-                                        .body_frame = frame,
-                                        .no_length = true,
+                                        .body_frame = packed ? packed : frame,
+                                        .chunked = packed != NULL,
+                                        .no_length = !packed,
                                     });
+    if (packed)
+        frame_unref(packed);
 }
 
 size_t eio_extra_headers(const struct eio_server *server, bool initial,
@@ -136,6 +161,8 @@ static void answer_payload(const struct eio_session *session, struct http_exchan
         http_exchange_destroy(exchange);
         return;
     }
+    if (!frame || frame_is_plain(frame))
+        frame_keep_plain(script);
     answer(exchange, reply, text_type, STR(""), script);
     frame_unref(script);
 }
@@ -201,7 +228,12 @@ static struct frame *take_payload(struct eio_session *session, enum frame_kind *
 {
     struct frame *payload =
         eio_codec_body(session, session->queue.frames, session->queue.count, form);
+    uint32_t plain = 0;
 
+    while (plain < session->queue.count && frame_is_plain(session->queue.frames[plain]))
+        plain++;
+    if (payload && plain == session->queue.count)
+        frame_keep_plain(payload);
     eio_queue_clear(&session->queue);
     return payload;
 }

@@ -44,6 +44,7 @@ struct net_ws *eio_websocket_accept(const struct eio_server *server,
     struct net_ws_options options = {
         .max_message = server->options.max_payload,
         .backlog = server->options.backlog,
+        .deflater = server->options.deflate_messages ? server->options.deflater : NULL,
         .headers = headers,
     };
 

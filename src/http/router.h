@@ -12,9 +12,11 @@
 #define SKUA_HTTP_ROUTER_H
 
 #include "engineio/engineio.h"
+#include "http/client_files.h"
 
 struct http_router {
     struct eio_server *engine;
+    struct client_files client_files;
     uint32_t silence_ms;
 };
 

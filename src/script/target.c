@@ -223,11 +223,16 @@ static int target_local_only(lua_State *L)
     return add_flags(L, SIO_LOCAL);
 }
 
-/* Accepted because programs use it; nothing is compressed yet. */
 static int target_compress(lua_State *L)
 {
+    struct target room;
+    struct target *copy;
+
     luaL_checktype(L, 2, LUA_TBOOLEAN);
-    return add_flags(L, 0);
+    copy = push_copy(L, script_target(L, &room), ADD_NOTHING, 0, 0);
+    copy->flags =
+        lua_toboolean(L, 2) ? copy->flags & ~(unsigned)SIO_PLAIN : copy->flags | SIO_PLAIN;
+    return 1;
 }
 
 static int target_timeout(lua_State *L)

@@ -2,6 +2,7 @@
 
 #include "base/random.h"
 #include "http/router.h"
+#include "net/deflater.h"
 #include "script/script.h"
 #include "server/give_back.h"
 #include "server/listeners.h"
@@ -26,6 +27,7 @@ struct worker {
     struct script *script;
     struct config *config;
     struct sio_server *sio;
+    struct deflater *deflater; /* NULL: nothing is compressed */
     struct eio_server *engine;
     struct http_header headers[CFG_HEADERS_MAX]; /* for the engine: its more headers */
     struct http_header initial_headers[CFG_HEADERS_MAX];
@@ -71,6 +73,20 @@ static void copy_headers(struct http_header *to, const struct cfg_headers *heade
         to[i] = (struct http_header){headers->at[i].name, headers->at[i].value};
 }
 
+static bool make_deflater(struct worker *worker)
+{
+    const struct cfg_compression *compression = &worker->config->engine.compression;
+    const struct deflater_options options = {
+        .threshold = compression->threshold,
+        .level = (int)compression->level,
+    };
+
+    if (!compression->websocket && !compression->http)
+        return true;
+    worker->deflater = deflater_new(&options);
+    return worker->deflater != NULL;
+}
+
 static bool make_engine(struct worker *worker)
 {
     const struct cfg_engine *engine = &worker->config->engine;
@@ -86,6 +102,9 @@ static bool make_engine(struct worker *worker)
         .upgrade_timeout_ms = engine->upgrade_timeout_ms,
         .max_payload = worker->config->limits.max_payload,
         .backlog = worker->config->limits.backlog,
+        .deflater = worker->deflater,
+        .deflate_messages = engine->compression.websocket,
+        .deflate_polls = engine->compression.http,
         .cors = cors_policy_of(worker),
         .cookie_name = engine->cookie.name,
         .cookie_attributes = engine->cookie.attributes,
@@ -146,9 +165,31 @@ static bool make_sio(struct worker *worker)
 
 /* --- listening ----------------------------------------------------------------------------- */
 
+static struct client_files client_files_of(struct worker *worker)
+{
+    const struct cfg_engine *engine = &worker->config->engine;
+    struct client_files files = {
+        .served = engine->serve_client,
+        .path = engine->path,
+        .cors = cors_policy_of(worker),
+    };
+
+    if (engine->add_trailing_slash)
+        files.path.size--;
+    if (files.served && !client_files_built_in()) {
+        files.served = false;
+        log_info(&worker->log,
+                 "serve_client: the client's files were not there when this "
+                 "binary was built",
+                 LOG_END);
+    }
+    return files;
+}
+
 static bool make_listeners(struct worker *worker, struct cfg_report *report)
 {
     worker->router.engine = worker->engine;
+    worker->router.client_files = client_files_of(worker);
     worker->router.silence_ms = worker->config->engine.destroy_upgrade
                                     ? worker->config->engine.destroy_upgrade_timeout_ms
                                     : UINT32_MAX;
@@ -250,8 +291,8 @@ struct worker *worker_new(const char *name, struct str source, struct cfg_report
     worker->log.format = worker->config->log_format;
 
     worker->loop = net_loop_new();
-    if (worker->loop && make_sio(worker) && make_engine(worker) && watch_signals(worker) &&
-        make_listeners(worker, report)) {
+    if (worker->loop && make_sio(worker) && make_deflater(worker) && make_engine(worker) &&
+        watch_signals(worker) && make_listeners(worker, report)) {
         give_back_start(&worker->give_back, worker->loop, worker->script, connections, worker);
         return worker;
     }
@@ -278,6 +319,7 @@ void worker_free(struct worker *worker)
     give_back_stop(&worker->give_back);
     if (worker->engine)
         eio_server_free(worker->engine);
+    deflater_free(worker->deflater);
     if (worker->sio)
         sio_server_free(worker->sio);
     listeners_free(worker->listeners); /* the engine's last answers looked at their limits */

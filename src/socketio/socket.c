@@ -237,8 +237,12 @@ void sio_socket_send(struct sio_socket *socket, struct sio_packet *packet, unsig
 {
     if ((flags & SIO_VOLATILE) && !eio_session_writable(socket->session))
         return;
-    for (uint32_t i = 0; i < packet->frame_count; i++)
+    for (uint32_t i = 0; i < packet->frame_count; i++) {
+        /* Each packet is made for one emit: when its first receiver comes, nobody else has it. */
+        if ((flags & SIO_PLAIN) && !frame_is_plain(packet->frames[i]))
+            frame_keep_plain(packet->frames[i]);
         eio_session_send(socket->session, packet->frames[i]);
+    }
 }
 
 void sio_socket_emit(struct sio_socket *socket, struct sio_packet *packet, unsigned flags)

@@ -185,6 +185,7 @@ void sio_socket_refuse(struct sio_socket *socket, struct str message, struct str
 enum sio_flags {
     SIO_VOLATILE = 1, /* dropped for a socket that cannot take it at once */
     SIO_LOCAL = 2,    /* this server's sockets only */
+    SIO_PLAIN = 4,    /* not worth compressing; answers to polls heed that, as the reference */
 };
 
 /* Also in middleware (clients keep early events until they are connected), and while
