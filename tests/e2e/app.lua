@@ -29,6 +29,11 @@ engine {
   connect_timeout = number("CONNECT_TIMEOUT", 45000),
   legacy_clients  = env("LEGACY", "off") == "on",
   cookie          = env("COOKIE", "off") == "on",
+  serve_client    = env("SERVE_CLIENT", "off") == "on",
+  compression     = {
+    http      = env("HTTP_COMPRESSION", "off") == "on",
+    websocket = env("WS_COMPRESSION", "off") == "on",
+  },
   add_trailing_slash = env("TRAILING_SLASH", "on") == "on",
   allow_request   = env("DENY", "off") == "on" and function(request)
     if request.query.deny then return reject("denied by app") end
@@ -64,6 +69,7 @@ local function talk(ns)
     socket:emit("auth", socket.handshake.auth)
   end)
   ns:on("message", function(socket, ...) socket:emit("message-back", ...) end)
+  ns:on("message-plain", function(socket, ...) socket:compress(false):emit("message-back", ...) end)
   ns:on("message-with-ack", function(_, ...) return ... end)
   ns:on("no-values", function() end)
   ns:on("null-and-more", function() return nil, "more" end)

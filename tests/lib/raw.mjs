@@ -25,6 +25,7 @@ export function send(server, { method = "GET", path, headers = {}, body }) {
             headers: Object.fromEntries(rawHeaders.map(([name, value]) => [name.toLowerCase(), value])),
             rawHeaders,
             body: Buffer.concat(chunks).toString("utf8"),
+            bytes: Buffer.concat(chunks),
           });
         });
       });

@@ -15,8 +15,9 @@ const options = {
   allowEIO3: process.env.LEGACY === "on",
   cookie: process.env.COOKIE === "on",
   addTrailingSlash: (process.env.TRAILING_SLASH ?? "on") === "on",
-  serveClient: false,
-  httpCompression: false,
+  serveClient: process.env.SERVE_CLIENT === "on",
+  httpCompression: process.env.HTTP_COMPRESSION === "on",
+  perMessageDeflate: process.env.WS_COMPRESSION === "on" && { serverNoContextTakeover: true, clientNoContextTakeover: true },
 };
 if ((process.env.CORS ?? "on") === "on")
   options.cors = { origin: ["http://app.example", "http://other.example"], credentials: true };
@@ -49,6 +50,7 @@ function on(socket, event, handler) {
 function talk(nsp, socket) {
   socket.emit("auth", socket.handshake.auth);
   on(socket, "message", (...args) => void socket.emit("message-back", ...args));
+  on(socket, "message-plain", (...args) => void socket.compress(false).emit("message-back", ...args));
   on(socket, "message-with-ack", (...args) => args);
   on(socket, "no-values", () => []);
   on(socket, "null-and-more", () => [null, "more"]);
