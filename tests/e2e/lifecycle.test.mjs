@@ -111,7 +111,13 @@ suite("disconnecting", {}, (context) => {
 
 // An Engine.IO client without Socket.IO: what it sends is up to the test.
 function engine(context, options = {}) {
-  const socket = new Engine(context.server.url, { path: "/socket.io/", transports: context.mode.transports, ...options });
+  const rejectUnauthorized = !context.server.url.startsWith("https:"); // a test's certificate
+  const socket = new Engine(context.server.url, {
+    path: "/socket.io/",
+    transports: context.mode.transports,
+    rejectUnauthorized,
+    ...options,
+  });
   context.clients.open.push(() => socket.close());
   return socket;
 }
