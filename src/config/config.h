@@ -104,6 +104,7 @@ struct cfg_engine {
     bool websocket;
     bool allow_upgrades;
     bool legacy_clients;
+    bool msgpack; /* packets are MessagePack's, not JSON text */
     uint32_t ping_interval_ms;
     uint32_t ping_timeout_ms;
     uint32_t upgrade_timeout_ms;

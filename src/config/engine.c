@@ -61,6 +61,20 @@ static void read_transports(struct cfg_loader *loader, struct cfg_place place, i
     }
 }
 
+static void read_parser(struct cfg_loader *loader, struct cfg_place place, int index,
+                        void *base)
+{
+    static const char expected[] = "\"json\" or \"msgpack\"";
+    struct cfg_engine *engine = base;
+    struct str parser;
+
+    if (!cfg_read_string(loader, place, index, expected, &parser))
+        return;
+    engine->msgpack = str_equal(parser, STR("msgpack"));
+    if (!engine->msgpack && !str_equal(parser, STR("json")))
+        cfg_fault_found(loader, place, expected, index);
+}
+
 /* Only kept: script calls it. */
 static void read_allow_request(struct cfg_loader *loader, struct cfg_place place, int index,
                                void *base)
@@ -113,6 +127,7 @@ static const struct cfg_key engine_keys[] = {
     {"ping_timeout",                   CFG_DURATION, ENGINE(ping_timeout_ms),                10, INT32_MAX, NULL                },
     {"upgrade_timeout",                CFG_DURATION, ENGINE(upgrade_timeout_ms),             10, INT32_MAX, NULL                },
     {"connect_timeout",                CFG_DURATION, ENGINE(connect_timeout_ms),             10, INT32_MAX, NULL                },
+    {"parser",                         CFG_CUSTOM,   0,                                      0,  0,         read_parser         },
     {"max_payload",                    CFG_CUSTOM,   0,                                      0,  0,         cfg_read_max_payload},
     {"compression",                    CFG_CUSTOM,   0,                                      0,  0,         read_compression    },
     {"serve_client",                   CFG_BOOL,     ENGINE(serve_client),                   0,  0,         NULL                },

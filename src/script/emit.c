@@ -38,8 +38,7 @@ static struct sio_args encode(lua_State *L, struct script *script)
 static bool emit_to_socket(struct sio_socket *socket, const struct sio_args *args,
                            unsigned flags)
 {
-    struct str name = sio_namespace_name(sio_socket_namespace(socket));
-    struct sio_packet *packet = sio_packet_event(name, args, NULL);
+    struct sio_packet *packet = sio_packet_event(sio_socket_namespace(socket), args, NULL);
 
     if (!packet)
         return false;

@@ -150,6 +150,7 @@ static bool make_sio(struct worker *worker)
         .connect_timeout_ms = worker->config->engine.connect_timeout_ms,
         .max_attachments = worker->config->limits.attachments,
         .cleanup_empty_children = worker->config->engine.cleanup_empty_child_namespaces,
+        .msgpack = worker->config->engine.msgpack,
     };
 
     worker->sio = sio_server_new(worker->loop, &worker->random, &worker->log, &options, &app);

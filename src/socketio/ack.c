@@ -111,7 +111,7 @@ bool sio_socket_emit_ack(struct sio_socket *socket, const struct sio_args *event
         return true;
     }
     ack->id = nsp->next_ack;
-    packet = sio_packet_event(nsp->name, event_json, &ack->id);
+    packet = sio_packet_event(nsp, event_json, &ack->id);
     if (!packet) {
         ack_discard(ack);
         return false;
@@ -153,8 +153,7 @@ static void send_and_expect(void *context, struct sio_socket *socket)
     if (broadcast->nsp != socket->nsp) {
         sio_packet_unref(broadcast->packet);
         broadcast->nsp = socket->nsp;
-        broadcast->packet =
-            sio_packet_event(socket->nsp->name, broadcast->event_json, &ack->id);
+        broadcast->packet = sio_packet_event(socket->nsp, broadcast->event_json, &ack->id);
     }
     if (!broadcast->packet) {
         broadcast->failed = true;

@@ -92,7 +92,7 @@ static void send_to(void *context, struct sio_socket *socket)
     if (broadcast->nsp != socket->nsp) {
         sio_packet_unref(broadcast->packet);
         broadcast->nsp = socket->nsp;
-        broadcast->packet = sio_packet_event(socket->nsp->name, broadcast->event_json, NULL);
+        broadcast->packet = sio_packet_event(socket->nsp, broadcast->event_json, NULL);
         if (!broadcast->packet)
             log_error(socket->nsp->server->log, "out of memory for a broadcast",
                       log_str("namespace", socket->nsp->name), LOG_END);

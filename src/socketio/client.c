@@ -168,7 +168,7 @@ static void undecodable(struct sio_client *client, const struct sio_incoming *in
 
 static void refuse_connect(struct sio_client *client, struct str nsp, struct str json)
 {
-    struct frame *frame = sio_frame_new(SIO_CONNECT_ERROR, nsp, STR(""), json);
+    struct frame *frame = client->server->codec->frame(SIO_CONNECT_ERROR, nsp, STR(""), json);
 
     if (!frame) {
         log_error(client->server->log, "out of memory for a packet", LOG_END);
@@ -295,7 +295,7 @@ static void take_payload(struct sio_client *client, struct sio_incoming *in, str
 
     if (socket && socket->nsp->max_payload > 0)
         in->limit = socket->nsp->max_payload;
-    if (!sio_decoder_payload(&client->decoder, in)) {
+    if (!client->server->codec->payload(&client->decoder, in)) {
         undecodable(client, in);
     } else if (in->complete) {
         if (client->legacy && in->type == SIO_CONNECT)
@@ -321,11 +321,13 @@ static void take_legacy_payload(struct sio_client *client, struct sio_incoming *
     sio_address_free(&address);
 }
 
-static void take_text(struct sio_client *client, uint8_t *bytes, size_t size,
-                      struct sio_incoming *in)
+static void take_first(struct sio_client *client, uint8_t *bytes, size_t size,
+                       struct sio_incoming *in)
 {
-    if (!sio_decoder_head(&client->decoder, bytes, size,
-                          client->server->options.max_attachments, in))
+    const struct sio_server *server = client->server;
+
+    if (!server->codec->head(&client->decoder, bytes, size, server->options.max_attachments,
+                             in))
         undecodable(client, in);
     else if (client->legacy)
         take_legacy_payload(client, in);
@@ -333,10 +335,10 @@ static void take_text(struct sio_client *client, uint8_t *bytes, size_t size,
         take_payload(client, in, STR(""));
 }
 
-static void take_binary(struct sio_client *client, const uint8_t *bytes, size_t size,
-                        struct sio_incoming *in)
+static void take_rest(struct sio_client *client, const uint8_t *bytes, size_t size,
+                      struct sio_incoming *in)
 {
-    if (!sio_decoder_binary(&client->decoder, bytes, size, in))
+    if (!client->server->codec->rest(&client->decoder, bytes, size, in))
         undecodable(client, in);
     else if (in->complete)
         take_packet(client, find_socket(client, in->nsp), in);
@@ -349,9 +351,9 @@ void sio_client_message(struct sio_client *client, enum frame_kind kind, uint8_t
 
     if (client->closing)
         return;
-    if (kind == FRAME_TEXT)
-        take_text(client, bytes, size, &in);
+    if (kind == client->server->codec->first)
+        take_first(client, bytes, size, &in);
     else
-        take_binary(client, bytes, size, &in);
+        take_rest(client, bytes, size, &in);
     sio_incoming_free(&in);
 }

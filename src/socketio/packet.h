@@ -1,8 +1,9 @@
 /*
- * packet: the text of Socket.IO packets (protocol 5), read as the reference reads it and written
- * as the reference writes it.
+ * packet: Socket.IO packets (protocol 5), read as the reference reads them and written as the
+ * reference writes them: as text with binary attachments, or as MessagePack.
  *
- * Reading a text message takes two steps, so that the caller can look at namespace and limits
+ * A struct sio_codec is one of the two; a server has one. What follows is about text. Reading a
+ * text message takes two steps, so that the caller can look at namespace and limits
  * before the payload is looked at:
  *   sio_decoder_head()     type, attachment count, namespace, ack id
  *   sio_decoder_payload()  grammar and shape of the payload; name and arguments of events
@@ -15,7 +16,7 @@
  * Threads   the worker's own.
  * Units     bytes.
  * Errors    reading: false, and `error` is the reference's text. Writing: NULL when out of memory.
- * Source    protocol/socket-io.md, 1; vectors socket-io-v5-parser.json.
+ * Source    protocol/socket-io.md, 1; vectors socket-io-v5-parser.json; socket.io-msgpack-parser 3.
  */
 #ifndef SKUA_SOCKETIO_PACKET_H
 #define SKUA_SOCKETIO_PACKET_H
@@ -60,6 +61,8 @@ struct sio_incoming {
 
     uint32_t due; /* attachments announced */
     struct sio_assembly *assembly;
+    char *text;       /* MessagePack: the payload as JSON */
+    struct str *bins; /* and its binary values, slices of the message */
     char number_name[SIO_NUMBER_TEXT_MAX];
 };
 
@@ -71,6 +74,9 @@ bool sio_decoder_binary(struct sio_decoder *decoder, const uint8_t *bytes, size_
 
 /* Frees what an incomplete packet holds. */
 void sio_decoder_reset(struct sio_decoder *decoder);
+
+/* Takes an event's name out of a payload that is good JSON. */
+bool sio_incoming_split(struct sio_incoming *in);
 
 /* Frees the attachments of a complete packet. Needed after failures too. */
 void sio_incoming_free(struct sio_incoming *in);
@@ -110,5 +116,25 @@ struct frame *sio_frame_new(enum sio_packet_type type, struct str nsp, struct st
 /* SIO_EVENT or SIO_ACK; becomes a binary packet when there are attachments. */
 struct sio_packet *sio_packet_new(enum sio_packet_type type, struct str nsp, struct str id,
                                   const struct sio_args *args);
+
+/* --- codecs (codec.c, packet_msgpack.c) ------------------------------------------------------ */
+
+struct sio_codec {
+    enum frame_kind first; /* of a packet's first message */
+    bool (*head)(struct sio_decoder *decoder, uint8_t *bytes, size_t size,
+                 uint32_t max_attachments, struct sio_incoming *in);
+    bool (*payload)(struct sio_decoder *decoder, struct sio_incoming *in);
+
+    /* A message of the other kind. */
+    bool (*rest)(struct sio_decoder *decoder, const uint8_t *bytes, size_t size,
+                 struct sio_incoming *in);
+    struct frame *(*frame)(enum sio_packet_type type, struct str nsp, struct str id,
+                           struct str json);
+    struct sio_packet *(*packet)(enum sio_packet_type type, struct str nsp, struct str id,
+                                 const struct sio_args *args);
+};
+
+extern const struct sio_codec sio_codec_json;
+extern const struct sio_codec sio_codec_msgpack;
 
 #endif

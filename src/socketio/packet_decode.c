@@ -271,7 +271,7 @@ static bool read_payload(struct sio_incoming *in)
     return true;
 }
 
-static bool split_payload(struct sio_incoming *in)
+bool sio_incoming_split(struct sio_incoming *in)
 {
     in->args.json = in->has_payload ? in->payload : STR("[]");
     return in->type != SIO_EVENT || !in->has_payload || split_event(in);
@@ -291,7 +291,7 @@ bool sio_decoder_payload(struct sio_decoder *decoder, struct sio_incoming *in)
         return false;
     if (in->due == 0) {
         in->complete = true;
-        return split_payload(in);
+        return sio_incoming_split(in);
     }
 
     /* The copy is made before the text is changed: it will be split once more, when the packet is
@@ -299,7 +299,7 @@ bool sio_decoder_payload(struct sio_decoder *decoder, struct sio_incoming *in)
     decoder->pending = sio_assembly_new(in);
     if (!decoder->pending)
         return fail(in, "out of memory");
-    if (!split_payload(in)) {
+    if (!sio_incoming_split(in)) {
         sio_decoder_reset(decoder);
         return false;
     }
@@ -326,7 +326,7 @@ bool sio_decoder_binary(struct sio_decoder *decoder, const uint8_t *bytes, size_
     if (in->has_payload && !sio_placeholders_valid(in->payload, in->args.attachment_count))
         return fail(in, "illegal attachments");
     in->complete = true;
-    return split_payload(in);
+    return sio_incoming_split(in);
 }
 
 void sio_decoder_reset(struct sio_decoder *decoder)
@@ -339,4 +339,8 @@ void sio_incoming_free(struct sio_incoming *in)
 {
     sio_assembly_free(in->assembly);
     in->assembly = NULL;
+    free(in->text);
+    in->text = NULL;
+    free(in->bins);
+    in->bins = NULL;
 }

@@ -106,15 +106,6 @@ struct sio_packet *sio_packet_new(enum sio_packet_type type, struct str nsp, str
     return NULL;
 }
 
-struct sio_packet *sio_packet_event(struct str nsp_name, const struct sio_args *event_json,
-                                    const uint64_t *ack)
-{
-    char text[SIO_NUMBER_TEXT_MAX];
-    int size = ack ? snprintf(text, sizeof(text), "%llu", (unsigned long long)*ack) : 0;
-
-    return sio_packet_new(SIO_EVENT, nsp_name, str_of(text, (size_t)size), event_json);
-}
-
 void sio_packet_unref(struct sio_packet *packet)
 {
     if (!packet)

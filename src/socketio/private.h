@@ -8,7 +8,8 @@
  *   rooms.c      memberships
  *   broadcast.c  who is a target, sending to them
  *   ack.c        answers that are waited for
- *   packet_*.c   the text of packets (packet.h)
+ *   packet_*.c   packets as text and as MessagePack (packet.h)
+ *   codec.c      which of the two
  *   legacy.c     what old clients write as a namespace (legacy.h)
  *
  * Owner     server → namespaces, clients; client → sockets. A socket is unlinked from everything
@@ -39,6 +40,7 @@ struct sio_server {
     struct random *random;
     const struct log *log;
     struct sio_options options;
+    const struct sio_codec *codec;
     struct sio_app app;
     struct sio_namespace *root;
     struct map names;       /* named namespaces and children */
@@ -175,6 +177,12 @@ struct sio_socket *sio_socket_new(struct sio_client *client, struct sio_namespac
 /* Ends an accepted socket, or drops one in middleware without a word to the application. */
 void sio_socket_end(struct sio_socket *socket, enum sio_disconnect_reason reason);
 void sio_socket_send(struct sio_socket *socket, struct sio_packet *packet, unsigned flags);
+
+/* --- codec.c --- */
+
+/* A packet without ack id and binary values; `json` may be empty. NULL when out of memory. */
+struct frame *sio_namespace_frame(const struct sio_namespace *nsp, enum sio_packet_type type,
+                                  struct str json);
 
 /* --- rooms.c --- */
 

@@ -39,6 +39,7 @@ struct sio_server *sio_server_new(struct net_loop *loop, struct random *random,
         .random = random,
         .log = log,
         .options = *options,
+        .codec = options->msgpack ? &sio_codec_msgpack : &sio_codec_json,
         .app = *app,
         .free_slot = NO_SLOT,
     };

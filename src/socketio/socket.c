@@ -142,14 +142,14 @@ static void send_connect(struct sio_socket *socket)
     char json[8 + RANDOM_ID_SIZE + 2];
 
     if (socket->client->legacy) {
-        send_frame(socket, sio_frame_new(SIO_CONNECT, socket->nsp->name, STR(""), STR("")));
+        send_frame(socket, sio_namespace_frame(socket->nsp, SIO_CONNECT, STR("")));
         return;
     }
     memcpy(json, before.at, before.size);
     memcpy(json + before.size, socket->id, RANDOM_ID_SIZE);
     memcpy(json + before.size + RANDOM_ID_SIZE, after.at, after.size);
-    send_frame(socket, sio_frame_new(SIO_CONNECT, socket->nsp->name, STR(""),
-                                     str_of(json, sizeof(json))));
+    send_frame(socket,
+               sio_namespace_frame(socket->nsp, SIO_CONNECT, str_of(json, sizeof(json))));
 }
 
 /* Middleware may have joined rooms; then the own room is one of many in the order of joining. */
@@ -225,8 +225,8 @@ void sio_socket_refuse(struct sio_socket *socket, struct str message, struct str
     else
         write_refusal(&json, message, data);
     send_frame(socket, buf_failed(&json) ? NULL
-                                         : sio_frame_new(SIO_CONNECT_ERROR, socket->nsp->name,
-                                                         STR(""), buf_str(&json)));
+                                         : sio_namespace_frame(socket->nsp, SIO_CONNECT_ERROR,
+                                                               buf_str(&json)));
     buf_free(&json);
     drop(socket);
 }
@@ -260,7 +260,8 @@ void sio_socket_ack(struct sio_socket *socket, double ack_id, const struct sio_a
 
     if (socket->state == SIO_GONE)
         return;
-    packet = sio_packet_new(SIO_ACK, socket->nsp->name, str_of(id, size), args);
+    packet =
+        socket->nsp->server->codec->packet(SIO_ACK, socket->nsp->name, str_of(id, size), args);
     if (!packet) {
         log_error(socket->nsp->server->log, "out of memory for a packet",
                   log_str("socket", sio_socket_logged_id(socket)), LOG_END);
@@ -275,7 +276,7 @@ static void disconnect(struct sio_socket *socket, const void *context)
     (void)context;
     if (socket->state != SIO_CONNECTED)
         return;
-    send_frame(socket, sio_frame_new(SIO_DISCONNECT, socket->nsp->name, STR(""), STR("")));
+    send_frame(socket, sio_namespace_frame(socket->nsp, SIO_DISCONNECT, STR("")));
     sio_socket_end(socket, SIO_SERVER_DISCONNECT);
 }
 

@@ -95,6 +95,7 @@ struct sio_options {
     uint32_t connect_timeout_ms; /* to join a first namespace */
     uint32_t max_attachments;    /* a packet */
     bool cleanup_empty_children; /* forget dynamic namespaces without sockets */
+    bool msgpack;                /* packets as socket.io-msgpack-parser writes them */
 };
 
 struct sio_server *sio_server_new(struct net_loop *loop, struct random *random,
@@ -149,12 +150,12 @@ uint32_t sio_namespace_count(const struct sio_namespace *nsp);
 /* --- packets: encoded once, sent to many ---------------------------------------------------- */
 
 /*
- * Builds an EVENT packet. `event_json` is the JSON array that starts with the event's name; `ack`
+ * Builds an EVENT packet of the namespace. `event_json` is the JSON array that starts with the event's name; `ack`
  * is NULL or the ack id. References are counted: sio_packet_unref() gives the builder's back.
  * NULL when out of memory.
  */
-struct sio_packet *sio_packet_event(struct str nsp_name, const struct sio_args *event_json,
-                                    const uint64_t *ack);
+struct sio_packet *sio_packet_event(const struct sio_namespace *nsp,
+                                    const struct sio_args *event_json, const uint64_t *ack);
 void sio_packet_unref(struct sio_packet *packet);
 
 /* --- sockets ------------------------------------------------------------------------------ */

@@ -28,6 +28,7 @@ engine {
   upgrade_timeout = number("UPGRADE_TIMEOUT", 10000),
   connect_timeout = number("CONNECT_TIMEOUT", 45000),
   legacy_clients  = env("LEGACY", "off") == "on",
+  parser          = env("PARSER", "json"),
   cookie          = env("COOKIE", "off") == "on",
   serve_client    = env("SERVE_CLIENT", "off") == "on",
   compression     = {

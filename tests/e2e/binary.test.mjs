@@ -31,7 +31,9 @@ suite("binary", { MAX_PAYLOAD: 4_000_000 }, (context) => {
   it("takes typed arrays and array buffers", async () => {
     const socket = await context.clients.connect();
     const sent = [new Uint8Array([1, 2, 3]), new Uint8Array([4, 5]).buffer];
-    assert.deepEqual(await ask(socket, "message-with-ack", ...sent), [Buffer.from([1, 2, 3]), Buffer.from([4, 5])]);
+    const back = await ask(socket, "message-with-ack", ...sent);
+    // with the msgpack parser the reference's are array buffers still
+    assert.deepEqual(back.map((value) => Buffer.from(value)), [Buffer.from([1, 2, 3]), Buffer.from([4, 5])]);
   });
 
   it("broadcasts to a room", async () => {

@@ -39,7 +39,10 @@ suite("events", {}, (context) => {
     assert.deepEqual(await next(socket, "auth"), [{}]);
   });
 
+  // socket.io-msgpack-parser itself cannot write these.
+  const skipped = process.env.PARSER === "msgpack" ? ["a lone surrogate", "big integers", "fractions"] : [];
   for (const [what, args] of Object.entries(values)) {
+    if (skipped.includes(what)) continue;
     it(`sends back ${what}, as an event and as an acknowledgement`, async () => {
       const socket = await context.clients.connect();
       const back = next(socket, "message-back");

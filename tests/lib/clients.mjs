@@ -1,6 +1,10 @@
 // Official clients in the three ways to connect.
 import { io, Manager } from "socket.io-client";
+import msgpack from "socket.io-msgpack-parser";
 import { next, PATIENCE, until, within } from "./wait.mjs";
+
+// PARSER=msgpack: the clients and servers of this process speak that.
+const parsers = () => (process.env.PARSER === "msgpack" ? { parser: msgpack } : {});
 
 export const modes = [
   { name: "websocket", transports: ["websocket"] },
@@ -19,7 +23,7 @@ export class Clients {
 
   options(more = {}) {
     const own = this.url.startsWith("https:") ? { rejectUnauthorized: false } : {}; // a test's certificate
-    return { transports: this.mode.transports, forceNew: true, reconnection: false, timeout: PATIENCE, ...own, ...more };
+    return { transports: this.mode.transports, forceNew: true, reconnection: false, timeout: PATIENCE, ...parsers(), ...own, ...more };
   }
 
   // A socket that may not be connected yet.

@@ -2,6 +2,7 @@
 // It says "listening port=N" on stderr when it is ready and ends on SIGTERM, as skua does.
 import { createServer } from "node:http";
 import { Server } from "socket.io";
+import msgpack from "socket.io-msgpack-parser";
 
 const number = (name, initial) => Number(process.env[name] ?? initial);
 
@@ -27,6 +28,8 @@ if (process.env.DENY === "on")
     const denied = new URL(request.url, "http://localhost").searchParams.has("deny");
     callback(denied ? "denied by app" : null, !denied);
   };
+
+if (process.env.PARSER === "msgpack") options.parser = msgpack;
 
 const http = createServer((_, response) => response.writeHead(404).end());
 const io = new Server(http, options);

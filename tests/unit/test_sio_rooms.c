@@ -220,7 +220,7 @@ static void volatile_packets_skip_busy_sockets(void **state)
     sio_broadcast(&(struct sio_target){.nsp = crowd.nsp}, &HELLO, SIO_VOLATILE | SIO_LOCAL);
     for (int i = 0; i < SOCKETS; i++)
         expect_sent(crowd.sessions[i], i == 1 ? NULL : "2[\"hello\"]");
-    packet = sio_packet_event(STR("/"), &HELLO, NULL);
+    packet = sio_packet_event(sio_socket_namespace(member(f, &crowd, 1)), &HELLO, NULL);
     sio_socket_emit(member(f, &crowd, 1), packet, SIO_VOLATILE);
     expect_sent(crowd.sessions[1], NULL);
     sio_socket_emit(member(f, &crowd, 1), packet, 0);

@@ -527,8 +527,8 @@ static void reference_connected(struct fixture *f, struct sio_socket *socket)
     buf_add_str(&json, STR("[\"auth\","));
     buf_add_str(&json, sio_socket_auth(socket));
     buf_add_byte(&json, ']');
-    struct sio_packet *packet =
-        sio_packet_event(nsp, &(struct sio_args){.json = buf_str(&json)}, NULL);
+    struct sio_packet *packet = sio_packet_event(
+        sio_socket_namespace(socket), &(struct sio_args){.json = buf_str(&json)}, NULL);
     sio_socket_emit(socket, packet, 0);
     sio_packet_unref(packet);
     buf_free(&json);
@@ -537,7 +537,6 @@ static void reference_connected(struct fixture *f, struct sio_socket *socket)
 static void reference_event(struct fixture *f, struct sio_socket *socket,
                             const struct sio_event *event)
 {
-    struct str nsp = sio_namespace_name(sio_socket_namespace(socket));
     struct buf json;
 
     (void)f;
@@ -556,7 +555,7 @@ static void reference_event(struct fixture *f, struct sio_socket *socket,
     buf_add_str(&json, str_from_index(event->args.json, 1));
     struct sio_args args = event->args;
     args.json = buf_str(&json);
-    struct sio_packet *packet = sio_packet_event(nsp, &args, NULL);
+    struct sio_packet *packet = sio_packet_event(sio_socket_namespace(socket), &args, NULL);
     sio_socket_emit(socket, packet, 0);
     sio_packet_unref(packet);
     buf_free(&json);
