@@ -2,7 +2,7 @@
  * fuzz_ws: a client's WebSocket bytes to net/ws_parser, fed whole and in pieces: both must give
  * the same messages, pings, close frame and fault.
  *
- * Input     limit on messages (a table below), count of pieces' sizes, these, the stream.
+ * Input     limit on messages (a table below; from 0x80 on they may be compressed), count of pieces' sizes, these, the stream.
  */
 #include "fuzz.h"
 
@@ -65,10 +65,11 @@ static void feed(struct reader *reader, struct str bytes)
     free(copy);
 }
 
-static void begin(struct reader *reader, size_t max_message)
+static void begin(struct reader *reader, size_t max_message, struct deflater *deflater)
 {
     reader->max_message = max_message;
     ws_parser_init(&reader->parser, max_message);
+    ws_parser_allow_compression(&reader->parser, deflater);
     buf_init(&reader->story, STORY_MAX);
 }
 
@@ -85,7 +86,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     static const size_t limits[] = {1000000, 0, 1, 125, 126, 1000, 5000, SIZE_MAX};
     struct fuzz_input input = {bytes, size};
-    size_t max_message = limits[fuzz_byte(&input) % (sizeof(limits) / sizeof(limits[0]))];
+    uint8_t first = fuzz_byte(&input);
+    size_t max_message = limits[first % (sizeof(limits) / sizeof(limits[0]))];
+    struct deflater *deflater =
+        first & 0x80 ? deflater_new(&(struct deflater_options){.level = 1}) : NULL;
     size_t piece_count = fuzz_byte(&input) % (PIECES_MAX + 1);
     uint8_t pieces[PIECES_MAX + 1] = {1};
     struct reader whole, cut;
@@ -96,8 +100,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         piece_count = 1;
 
     struct str stream = fuzz_rest(&input);
-    begin(&whole, max_message);
-    begin(&cut, max_message);
+    begin(&whole, max_message, deflater);
+    begin(&cut, max_message, deflater);
     feed(&whole, stream);
     for (size_t i = 0; stream.size > 0; i++) {
         size_t piece = pieces[i % piece_count];
@@ -108,5 +112,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     assert(str_equal(buf_str(&whole.story), buf_str(&cut.story)));
     end(&whole);
     end(&cut);
+    deflater_free(deflater);
     return 0;
 }

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { connect } from "node:net";
 import { connect as connectSecurely } from "node:tls";
+import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
 import { deferred, within } from "./wait.mjs";
 
 export const CONTINUATION = 0x0;
@@ -50,6 +51,18 @@ export function frame(opcode, payload = "", { fin = true, reserved = 0, masked =
   return Buffer.concat([...parts, bytes]);
 }
 
+// RFC 7692: a message without the end that each would have.
+const MESSAGE_END = Buffer.from([0x00, 0x00, 0xff, 0xff]);
+
+export function deflated(message, options = {}) {
+  const bytes = deflateRawSync(message, { finishFlush: constants.Z_SYNC_FLUSH, ...options });
+  return bytes.subarray(0, bytes.length - MESSAGE_END.length);
+}
+
+function inflated(bytes) {
+  return inflateRawSync(Buffer.concat([bytes, MESSAGE_END]), { finishFlush: constants.Z_SYNC_FLUSH });
+}
+
 // A message as fragments: [frame, frame, …]
 export function fragments(opcode, pieces) {
   return pieces.map((piece, i) => frame(i === 0 ? opcode : CONTINUATION, piece, { fin: i === pieces.length - 1 }));
@@ -81,15 +94,19 @@ export class WebSocketClient {
     for (const event of ["end", "close"]) socket.on(event, () => this.#end());
   }
 
-  static async open(transport, server, path) {
+  // `extensions` is what the client offers; `client.extensions` what the server took, if anything.
+  static async open(transport, server, path, extensions) {
     const client = new WebSocketClient(transport.connect(server));
+    const offer = extensions === undefined ? "" : `Sec-WebSocket-Extensions: ${extensions}\r\n`;
     client.socket.write(
       `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+        `${offer}\r\n`,
     );
     const head = await client.#wait(() => client.#takeHead(), "the answer to the upgrade");
     assert.match(head ?? "the connection ended", /^HTTP\/1\.1 101 /);
     assert.match(head, /\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK\+xOo=\r\n/i);
+    client.extensions = /\r\nsec-websocket-extensions: ([^\r]*)\r\n/i.exec(head)?.[1];
     return client;
   }
 
@@ -140,7 +157,7 @@ export class WebSocketClient {
     const bytes = this.#bytes();
     if (bytes.length < 2) return undefined;
     assert.equal(bytes[1] & 0x80, 0, "a server's frame is not masked");
-    assert.equal(bytes[0] & 0x70, 0, "no reserved bits");
+    assert.equal(bytes[0] & (this.extensions ? 0x30 : 0x70), 0, "no reserved bits");
     const short = bytes[1] & 0x7f;
     const header = short < 126 ? 2 : short === 126 ? 4 : 10;
     if (bytes.length < header) return undefined;
@@ -151,7 +168,8 @@ export class WebSocketClient {
     }
     const payload = bytes.subarray(header, header + size);
     this.#consume(header + size);
-    return { fin: (bytes[0] & 0x80) !== 0, opcode: bytes[0] & 0x0f, payload };
+    const compressed = (bytes[0] & 0x40) !== 0;
+    return { fin: (bytes[0] & 0x80) !== 0, opcode: bytes[0] & 0x0f, payload: compressed ? inflated(payload) : payload, compressed };
   }
 
   // The next frame, or null at the connection's end.

@@ -1,5 +1,5 @@
 // RFC 6455, after the cases that Autobahn's test suite made known and under their numbers: framing, pings, reserved
-// bits, opcodes, fragments, UTF-8, closing, limits. Compression (12, 13) is not offered.
+// bits, opcodes, fragments, UTF-8, closing, limits. Compression (12, 13) is in rfc7692.test.mjs.
 //
 // Each case is a connection of its own to a server that echoes, skua and the reference; both must pass all.
 import { after, before, describe, it } from "node:test";
