@@ -31,6 +31,7 @@ enum {
 /* Connections may outlive the server: what they count in does not go before the last of them. */
 struct tally {
     uint32_t connections;
+    uint32_t most; /* at a time, since net_server_take_most() */
     bool server_gone;
 };
 
@@ -172,6 +173,8 @@ static void take(struct listener *listener, int fd)
         return;
     }
     server->tally->connections++;
+    if (server->tally->connections > server->tally->most)
+        server->tally->most = server->tally->connections;
     if (!listener->proxied) {
         admit(listener, fd, "");
     } else if (!proxy_room_enter(&listener->room, fd)) {
@@ -535,6 +538,14 @@ void net_server_free(struct net_server *server)
     if (server->tally->connections == 0)
         free(server->tally);
     free(server);
+}
+
+uint32_t net_server_take_most(struct net_server *server)
+{
+    uint32_t most = server->tally->most;
+
+    server->tally->most = server->tally->connections;
+    return most;
 }
 
 uint32_t net_server_connections(const struct net_server *server)

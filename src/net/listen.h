@@ -60,4 +60,7 @@ void net_server_free(struct net_server *server);
 uint32_t net_server_connections(const struct net_server *server);
 uint64_t net_server_refused(const struct net_server *server);
 
+/* The most connections that were alive at a time since the last call. */
+uint32_t net_server_take_most(struct net_server *server);
+
 #endif

@@ -19,10 +19,11 @@ static void give_back_pages(void)
 static void look(struct timer *timer)
 {
     struct give_back *give_back = CONTAINER_OF(timer, struct give_back, timer);
-    uint32_t now = give_back->connections(give_back->owner);
+    uint32_t now = listeners_connections(give_back->listeners);
+    uint32_t most = listeners_take_most(give_back->listeners);
 
-    if (now > give_back->peak)
-        give_back->peak = now;
+    if (most > give_back->peak)
+        give_back->peak = most;
     if (give_back->peak >= GIVE_BACK_PEAK_MIN && now < give_back->peak / 2) {
         script_collect(give_back->script);
         give_back_pages();
@@ -32,13 +33,12 @@ static void look(struct timer *timer)
 }
 
 void give_back_start(struct give_back *give_back, struct net_loop *loop, struct script *script,
-                     uint32_t (*connections)(void *owner), void *owner)
+                     struct listeners *listeners)
 {
     *give_back = (struct give_back){
         .loop = loop,
         .script = script,
-        .connections = connections,
-        .owner = owner,
+        .listeners = listeners,
     };
     timer_init(&give_back->timer, look);
     timer_start(net_loop_timers(loop), &give_back->timer, GIVE_BACK_INTERVAL_MS);

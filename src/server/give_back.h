@@ -16,6 +16,7 @@
 
 #include "net/loop.h"
 #include "script/script.h"
+#include "server/listeners.h"
 
 enum {
     GIVE_BACK_INTERVAL_MS = 5000,
@@ -26,14 +27,13 @@ struct give_back {
     struct timer timer;
     struct net_loop *loop;
     struct script *script;
-    uint32_t (*connections)(void *owner);
-    void *owner;
-    uint32_t peak; /* since memory was last given back */
+    struct listeners *listeners;
+    uint32_t peak; /* connections, since memory was last given back */
 };
 
-/* Starts looking; `connections` tells how many are open. */
+/* Starts looking. */
 void give_back_start(struct give_back *give_back, struct net_loop *loop, struct script *script,
-                     uint32_t (*connections)(void *owner), void *owner);
+                     struct listeners *listeners);
 void give_back_stop(struct give_back *give_back);
 
 #endif

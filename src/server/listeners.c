@@ -249,6 +249,11 @@ fail:
     return NULL;
 }
 
+uint32_t listeners_take_most(struct listeners *listeners)
+{
+    return net_server_take_most(listeners->net);
+}
+
 uint32_t listeners_connections(const struct listeners *listeners)
 {
     return net_server_connections(listeners->net);

@@ -36,6 +36,9 @@ void listeners_reload(struct listeners *listeners);
 /* Connections now alive. */
 uint32_t listeners_connections(const struct listeners *listeners);
 
+/* The most at a time since the last call. */
+uint32_t listeners_take_most(struct listeners *listeners);
+
 /* Accepts no more; connections live on. */
 void listeners_stop(struct listeners *listeners);
 void listeners_free(struct listeners *listeners);

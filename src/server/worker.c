@@ -205,13 +205,6 @@ static bool make_listeners(struct worker *worker, struct cfg_report *report)
     return worker->listeners != NULL;
 }
 
-static uint32_t connections(void *owner)
-{
-    const struct worker *worker = owner;
-
-    return listeners_connections(worker->listeners);
-}
-
 /* --- ending -------------------------------------------------------------------------------- */
 
 static void check_closed(struct timer *timer)
@@ -294,7 +287,7 @@ struct worker *worker_new(const char *name, struct str source, struct cfg_report
     worker->loop = net_loop_new();
     if (worker->loop && make_sio(worker) && make_deflater(worker) && make_engine(worker) &&
         watch_signals(worker) && make_listeners(worker, report)) {
-        give_back_start(&worker->give_back, worker->loop, worker->script, connections, worker);
+        give_back_start(&worker->give_back, worker->loop, worker->script, worker->listeners);
         return worker;
     }
 
