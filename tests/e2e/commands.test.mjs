@@ -1,7 +1,7 @@
 // The command line: what it prints, where, and with which exit status.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, it } from "node:test";
 import { ServerProcess } from "../lib/process.mjs";
@@ -206,5 +206,16 @@ describe("skua run", options, () => {
     first.signal("SIGKILL");
     await first.ended;
     await (await startSkua(path.join(cwd, "test.lua"))).stop();
+  });
+
+  // The binary is one file: in a folder that holds nothing else, it and its configuration are enough.
+  it("runs in an empty root", { skip: process.getuid() !== 0 && "chroot needs root" }, async () => {
+    const root = scratch();
+    copyFileSync(SKUA, path.join(root, "skua"));
+    writeFileSync(path.join(root, "skua.lua"), 'listen "127.0.0.1:0"\n');
+    const server = await new ServerProcess("chroot", [root, "/skua"]).ready();
+    const answer = await fetch(`${server.url}/socket.io/?EIO=4&transport=polling`);
+    assert.equal(answer.status, 200);
+    await server.stop();
   });
 });
