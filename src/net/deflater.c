@@ -59,7 +59,7 @@ void deflater_free(struct deflater *deflater)
 
 bool deflater_worth(const struct deflater *deflater, size_t size)
 {
-    return size >= deflater->options.threshold;
+    return size >= deflater->options.threshold && size <= DEFLATER_WORTH_MAX;
 }
 
 /* --- compressing -------------------------------------------------------------------------- */

@@ -21,6 +21,10 @@ struct deflater;
 enum {
     DEFLATER_BITS_MIN = 9, /* of a window: zlib has none of 8 */
     DEFLATER_BITS_MAX = 15,
+
+    /* What is longer goes out as it is: a megabyte takes some 20 ms, in which the worker does
+     * nothing else. */
+    DEFLATER_WORTH_MAX = 1024 * 1024,
 };
 
 struct deflater_options {

@@ -216,13 +216,15 @@ static void body_is_gzip_or_zlib(void **state)
     deflater_free(deflater);
 }
 
-static void threshold_is_worth_it(void **state)
+static void what_is_worth_it_is_bounded_on_both_sides(void **state)
 {
     struct deflater *deflater = make();
     (void)state;
 
     assert_false(deflater_worth(deflater, 9));
     assert_true(deflater_worth(deflater, 10));
+    assert_true(deflater_worth(deflater, DEFLATER_WORTH_MAX));
+    assert_false(deflater_worth(deflater, DEFLATER_WORTH_MAX + 1));
     deflater_free(deflater);
 }
 
@@ -237,7 +239,7 @@ int main(void)
         cmocka_unit_test(bomb_is_found_while_it_grows),
         cmocka_unit_test(corrupt_and_cut_messages_are_found),
         cmocka_unit_test(body_is_gzip_or_zlib),
-        cmocka_unit_test(threshold_is_worth_it),
+        cmocka_unit_test(what_is_worth_it_is_bounded_on_both_sides),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
