@@ -1,29 +1,5 @@
-#include "base/buf.h"
-#include "net/http1.h"
+#include "http_fixture.h"
 
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-enum {
-    BACKLOG = 1024 * 1024,
-    TEXT_MAX = 1 << 20, /* bytes of what a test collects */
-    TURNS = 6,          /* enough for bytes to be read, answered, sent and the end to be seen */
-};
-
-static struct net_loop *loop;
-static struct http_limits limits;
-static const struct log quiet = {.fd = -1, .level = LOG_OFF};
-static int peer; /* the client's end, non-blocking */
-static bool peer_ended;
-static struct buf answer; /* what the client got, "Date: …" without its value */
-static struct buf events; /* what the service saw */
 static struct http_exchange *held;
 
 /* ---- a service whose behaviour is in the target ---- */
@@ -135,86 +111,7 @@ static void on_request(void *owner, struct http_exchange *exchange)
     }
 }
 
-static const struct http_service service = {.request = on_request};
-
 /* ---- the client ---- */
-
-static struct net_task stopper;
-
-static void stop(struct net_task *task)
-{
-    (void)task;
-    net_loop_stop(loop);
-}
-
-/* Turns that do not wait. */
-static void turns(int count)
-{
-    for (; count > 0; count--) {
-        net_task_init(&stopper, stop);
-        net_loop_later(loop, &stopper);
-        assert_int_equal(net_loop_run(loop), 0);
-    }
-}
-
-static void mask_dates(void)
-{
-    static const size_t value = sizeof("Thu, 01 Jan 1970 00:00:00 GMT") - 1;
-    char *at = answer.at;
-
-    while (at && (at = strstr(at, "Date: ")) != NULL) {
-        at += strlen("Date: ");
-        if (*at == '\r')
-            continue;
-        memmove(at, at + value, strlen(at + value) + 1);
-        answer.size -= value;
-    }
-}
-
-static void receive(void)
-{
-    char bytes[4096];
-    ssize_t size;
-
-    while ((size = recv(peer, bytes, sizeof(bytes), 0)) > 0)
-        buf_add(&answer, bytes, (size_t)size);
-    if (size == 0 || errno != EAGAIN)
-        peer_ended = true;
-    buf_add_byte(&answer, '\0');
-    answer.size--;
-    mask_dates();
-}
-
-static void send_bytes(const void *bytes, size_t size)
-{
-    assert_int_equal(send(peer, bytes, size, MSG_NOSIGNAL), size);
-    turns(TURNS);
-    receive();
-}
-
-static void send_text(const char *text)
-{
-    send_bytes(text, strlen(text));
-}
-
-static void connect_peer(void)
-{
-    int pair[2];
-
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
-    peer = pair[0];
-    peer_ended = false;
-    held = NULL;
-    buf_reset(&answer);
-    buf_reset(&events);
-    http1_serve(net_conn_new(loop, pair[1], BACKLOG), &service, &limits, &quiet, false);
-}
-
-static void disconnect_peer(void)
-{
-    close(peer);
-    turns(TURNS);
-}
 
 static void reconnect_peer(void)
 {
@@ -224,42 +121,17 @@ static void reconnect_peer(void)
 
 static int set_up(void **state)
 {
-    (void)state;
-    limits = http_limits_default;
-    buf_init(&answer, TEXT_MAX);
-    buf_init(&events, TEXT_MAX);
-    loop = net_loop_new();
+    fixture_setup(state);
+    held = NULL;
     connect_peer();
     return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    disconnect_peer();
-    net_loop_free(loop);
-    buf_free(&answer);
-    buf_free(&events);
-    return 0;
-}
-
-static void got(const char *expected)
-{
-    assert_string_equal(answer.at ? answer.at : "", expected);
-}
-
-static void saw(const char *expected)
-{
-    buf_add_byte(&events, '\0');
-    events.size--;
-    assert_string_equal(events.at, expected);
 }
 
 static size_t count_of(const char *text)
 {
     size_t count = 0;
 
-    for (const char *at = answer.at; at && (at = strstr(at, text)) != NULL; at++)
+    for (const char *at = text_of(&answer); (at = strstr(at, text)) != NULL; at++)
         count++;
     return count;
 }
@@ -425,8 +297,7 @@ static void a_fault_inside_a_chunked_body_aborts_the_exchange(void **state)
         send_text("POST /body HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" HOST);
         send_text(bodies[i]);
         got(BAD);
-        buf_add_byte(&events, '\0');
-        assert_non_null(strstr(events.at, "aborted"));
+        assert_non_null(strstr(text_of(&events), "aborted"));
         reconnect_peer();
     }
 }
@@ -509,8 +380,7 @@ static void continue_is_sent_when_the_body_is_asked_for(void **state)
     send_text("POST /later HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-continue\r\n" HOST);
     got("");
     http_exchange_read(held);
-    turns(TURNS);
-    receive();
+    settle();
     got("HTTP/1.1 100 Continue\r\n\r\n");
     send_text("abc");
     got("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n" KEEP
@@ -586,8 +456,7 @@ static void a_request_behind_a_held_one_waits(void **state)
     saw("GET /hold ");
     got("");
     respond(held, 200, STR("held"));
-    turns(TURNS);
-    receive();
+    settle();
     saw("GET /hold GET /auto GET /404 ");
     assert_int_equal(count_of("HTTP/1.1 "), 3);
 }
@@ -598,7 +467,6 @@ static void a_held_exchange_hears_of_the_end(void **state)
     send_text("GET /hold HTTP/1.1\r\n" HOST "GET /auto HTTP/1.1\r\n" HOST);
     disconnect_peer();
     saw("GET /hold aborted ");
-    connect_peer();
 }
 
 static void what_waits_behind_a_held_request_is_bounded(void **state)
@@ -712,8 +580,7 @@ static void an_idle_connection_ends_without_a_word(void **state)
 static void stop_server(void)
 {
     net_conns_stop(loop);
-    turns(TURNS);
-    receive();
+    settle();
 }
 
 static void idle_connections_end_when_the_server_stops(void **state)
@@ -746,8 +613,7 @@ static void what_has_begun_is_answered_before_the_server_stops(void **state)
     stop_server();
     assert_false(peer_ended);
     respond(held, 200, STR("held"));
-    turns(TURNS);
-    receive();
+    settle();
     assert_true(peer_ended);
     assert_int_equal(count_of("Connection: close"), 1);
 }
@@ -767,15 +633,6 @@ static const char *const streams[] = {
     "GET /404 HTTP/1.0\r\nX: y\r\n\r\nGET /auto HTTP/1.1\r\n" HOST,
 };
 
-/* A peer that was refused does not take the rest. */
-static void send_piece(const char *bytes, size_t size)
-{
-    if (size > 0 && !peer_ended && send(peer, bytes, size, MSG_NOSIGNAL) < 0)
-        assert_int_equal(errno, EPIPE);
-    turns(TURNS);
-    receive();
-}
-
 static void same_result_however_the_stream_is_cut(void **state)
 {
     (void)state;
@@ -785,9 +642,8 @@ static void same_result_however_the_stream_is_cut(void **state)
 
         reconnect_peer();
         send_piece(streams[n], size);
-        saw(events.at ? events.at : "");
-        all_answers = strdup(answer.at);
-        all_events = strdup(events.at);
+        all_answers = strdup(text_of(&answer));
+        all_events = strdup(text_of(&events));
         for (size_t at = 1; at < size; at++) {
             reconnect_peer();
             send_piece(streams[n], at);
@@ -805,7 +661,7 @@ static void same_result_however_the_stream_is_cut(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, fixture_teardown)
 
 int main(void)
 {

@@ -1,30 +1,11 @@
-#include "base/buf.h"
+#include "http_fixture.h"
+
 #include "net/ws.h"
 
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
 enum {
-    BACKLOG = 1024 * 1024,
     LIMIT = 100000, /* largest message */
-    TEXT_MAX = 4 << 20,
-    TURNS = 6, /* enough for bytes to be read, answered, sent and the end to be seen */
 };
 
-static struct net_loop *loop;
-static const struct log quiet = {.fd = -1, .level = LOG_OFF};
-static int peer; /* the client's end, non-blocking */
-static bool peer_ended;
-static struct buf got;    /* what the client got */
-static struct buf events; /* what the owner was told */
 static struct net_ws *ws;
 static struct net_ws_closing last_closing;
 static void (*on_text)(void); /* what the owner does inside `message` */
@@ -72,71 +53,7 @@ static void on_request(void *owner, struct http_exchange *exchange)
     in_accept = false;
 }
 
-static const struct http_service service = {.request = on_request};
-
 /* ---- the client ---- */
-
-static struct net_task stopper;
-
-static void stop(struct net_task *task)
-{
-    (void)task;
-    net_loop_stop(loop);
-}
-
-/* Turns that do not wait. */
-static void turns(int count)
-{
-    for (; count > 0; count--) {
-        net_task_init(&stopper, stop);
-        net_loop_later(loop, &stopper);
-        assert_int_equal(net_loop_run(loop), 0);
-    }
-}
-
-static void receive(void)
-{
-    char bytes[4096];
-    ssize_t size;
-
-    while ((size = recv(peer, bytes, sizeof(bytes), 0)) > 0)
-        buf_add(&got, bytes, (size_t)size);
-    if (size == 0 || errno != EAGAIN)
-        peer_ended = true;
-}
-
-static void settle(void)
-{
-    turns(TURNS);
-    receive();
-}
-
-static void send_bytes(const void *bytes, size_t size)
-{
-    if (size > 0 && !peer_ended && send(peer, bytes, size, MSG_NOSIGNAL) < 0)
-        assert_int_equal(errno, EPIPE);
-    settle();
-}
-
-static void connect_peer(void)
-{
-    int pair[2];
-
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
-    peer = pair[0];
-    peer_ended = false;
-    ws = NULL;
-    buf_reset(&got);
-    buf_reset(&events);
-    http1_serve(net_conn_new(loop, pair[1], BACKLOG), &service, &http_limits_default, &quiet,
-                false);
-}
-
-static void disconnect_peer(void)
-{
-    close(peer);
-    turns(TURNS);
-}
 
 #define START "GET / HTTP/1.1\r\nHost: a\r\n"
 #define UPGRADE "Connection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -147,29 +64,19 @@ static void disconnect_peer(void)
     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"        \
     "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
 
-static void is(const struct buf *buf, const void *expected, size_t size)
+static void connect_ws(void)
 {
-    if (!str_equal(buf_str(buf), str_of(expected, size)))
-        fail_msg("got %zu bytes: %.*s", buf->size, (int)buf->size, buf->at);
-}
-
-static void got_text(const char *expected)
-{
-    is(&got, expected, strlen(expected));
-}
-
-static void saw(const char *expected)
-{
-    is(&events, expected, strlen(expected));
+    ws = NULL;
+    connect_peer();
 }
 
 static void open_ws(void)
 {
-    connect_peer();
-    send_bytes(HANDSHAKE, strlen(HANDSHAKE));
-    got_text(SWITCHED "\r\n");
+    connect_ws();
+    send_text(HANDSHAKE);
+    got(SWITCHED "\r\n");
     assert_non_null(ws);
-    buf_reset(&got);
+    buf_reset(&answer);
 }
 
 /* A frame whose mask is zero: masked all the same. */
@@ -204,24 +111,10 @@ static void send_ws(enum frame_kind kind, const char *text)
 
 static int set_up(void **state)
 {
-    (void)state;
     on_text = NULL;
     extra_headers = NULL;
     extra_count = 0;
-    buf_init(&got, TEXT_MAX);
-    buf_init(&events, TEXT_MAX);
-    loop = net_loop_new();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    disconnect_peer();
-    net_loop_free(loop);
-    buf_free(&got);
-    buf_free(&events);
-    return 0;
+    return fixture_setup(state);
 }
 
 /* ---- the handshake ---- */
@@ -240,9 +133,9 @@ static void answers_a_handshake_as_the_ws_package(void **state)
     disconnect_peer();
     extra_headers = headers;
     extra_count = 2;
-    connect_peer();
-    send_bytes(offered, strlen(offered));
-    got_text(SWITCHED "Sec-WebSocket-Protocol: b\r\nVary: Origin\r\nX-A: b\r\n\r\n");
+    connect_ws();
+    send_text(offered);
+    got(SWITCHED "Sec-WebSocket-Protocol: b\r\nVary: Origin\r\nX-A: b\r\n\r\n");
 }
 
 #define REFUSED(status, size, more, message)                                                   \
@@ -288,14 +181,13 @@ static void refuses_a_handshake_as_the_ws_package(void **state)
     (void)state;
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        connect_peer();
-        send_bytes(cases[i].request, strlen(cases[i].request));
-        got_text(cases[i].answer);
+        connect_ws();
+        send_text(cases[i].request);
+        got(cases[i].answer);
         assert_true(peer_ended);
         assert_null(ws);
         disconnect_peer();
     }
-    connect_peer();
 }
 
 static void version_8_is_accepted(void **state)
@@ -303,9 +195,9 @@ static void version_8_is_accepted(void **state)
     static const char request[] = START UPGRADE KEY "Sec-WebSocket-Version: 8\r\n\r\n";
     (void)state;
 
-    connect_peer();
-    send_bytes(request, strlen(request));
-    got_text(SWITCHED "\r\n");
+    connect_ws();
+    send_text(request);
+    got(SWITCHED "\r\n");
 }
 
 static void frames_behind_the_handshake_are_heard_from_the_loop(void **state)
@@ -313,7 +205,7 @@ static void frames_behind_the_handshake_are_heard_from_the_loop(void **state)
     static const char stream[] = HANDSHAKE "\x81\x82\0\0\0\0hi";
     (void)state;
 
-    connect_peer();
+    connect_ws();
     send_bytes(stream, sizeof(stream) - 1);
     saw("T2:hi ");
     send_frame(0x82, "x");
@@ -332,12 +224,12 @@ static void frames_go_both_ways(void **state)
     assert_int_equal(net_ws_queued(ws), 7);
     send_frame(0x81, "there");
     saw("T5:there ");
-    got_text("\x81\x05hello");
+    got("\x81\x05hello");
     net_ws_send_raw(ws, STR("raw"));
     net_ws_set_handler(ws, &handler, "other ");
     send_frame(0x81, "x");
     saw("T5:there other T1:x ");
-    got_text("\x81\x05helloraw");
+    got("\x81\x05helloraw");
 }
 
 static void pings_are_answered_with_their_payload(void **state)
@@ -346,7 +238,7 @@ static void pings_are_answered_with_their_payload(void **state)
     open_ws();
     send_frame(0x89, "one");
     send_frame(0x89, "");
-    is(&got, "\x8a\x03one\x8a\0", 7);
+    is(&answer, "\x8a\x03one\x8a\0", 7);
     saw("");
 }
 
@@ -362,8 +254,8 @@ static void of_a_flood_of_pings_the_last_is_answered(void **state)
     add_frame(&stream, 0x89, "z");
     send_bytes(stream.at, stream.size);
     buf_free(&stream);
-    assert_true(got.size < 1000 * 3);
-    assert_memory_equal(got.at + got.size - 3, "\x8a\x01z", 3);
+    assert_true(answer.size < 1000 * 3);
+    assert_memory_equal(answer.at + answer.size - 3, "\x8a\x01z", 3);
     saw("");
 }
 
@@ -374,14 +266,14 @@ static void a_close_frame_is_echoed_and_ends_it(void **state)
     (void)state;
     open_ws();
     send_frame(0x88, "\x0f\xa0why");
-    got_text("\x88\x05\x0f\xa0why");
+    got("\x88\x05\x0f\xa0why");
     saw("closed 4000 ");
     assert_true(peer_ended);
     disconnect_peer();
 
     open_ws();
     send_frame(0x88, "");
-    is(&got, "\x88\0", 2);
+    is(&answer, "\x88\0", 2);
     saw("closed 1005 ");
     assert_true(peer_ended);
 }
@@ -392,7 +284,6 @@ static void a_dropped_connection_is_a_close(void **state)
     open_ws();
     disconnect_peer();
     saw("closed 1006 ");
-    open_ws();
 }
 
 static void a_fault_sends_its_code_and_ends_it(void **state)
@@ -400,7 +291,7 @@ static void a_fault_sends_its_code_and_ends_it(void **state)
     (void)state;
     open_ws();
     send_bytes("\x81\x01x", 3);
-    got_text("\x88\x02\x03\xea");
+    got("\x88\x02\x03\xea");
     saw("fault 1002 ");
     assert_string_equal(last_closing.detail, "unmasked frame");
     assert_true(peer_ended);
@@ -408,13 +299,13 @@ static void a_fault_sends_its_code_and_ends_it(void **state)
 
     open_ws();
     send_frame(0x81, "\xff");
-    got_text("\x88\x02\x03\xef");
+    got("\x88\x02\x03\xef");
     saw("fault 1007 ");
     disconnect_peer();
 
     open_ws();
     send_bytes("\x82\xff\0\0\0\0\0\1\x86\xa1", 10);
-    got_text("\x88\x02\x03\xf1");
+    got("\x88\x02\x03\xf1");
     saw("too big 1009 ");
     assert_int_equal(last_closing.size, LIMIT + 1);
     assert_true(peer_ended);
@@ -428,13 +319,13 @@ static void a_close_of_ours_waits_for_the_answer(void **state)
     net_ws_close(ws, 0);
     send_ws(FRAME_TEXT, "too late");
     settle();
-    is(&got, "\x81\x04last\x88\0", 8);
+    is(&answer, "\x81\x04last\x88\0", 8);
     send_frame(0x81, "dropped");
     send_frame(0x89, "not answered");
     assert_false(peer_ended);
     send_frame(0x88, "");
     assert_true(peer_ended);
-    is(&got, "\x81\x04last\x88\0", 8);
+    is(&answer, "\x81\x04last\x88\0", 8);
     saw("");
 }
 
@@ -444,14 +335,14 @@ static void a_close_of_ours_may_have_a_code(void **state)
     open_ws();
     net_ws_close(ws, 1001);
     settle();
-    got_text("\x88\x02\x03\xe9");
+    got("\x88\x02\x03\xe9");
     disconnect_peer();
     saw("");
     open_ws();
     net_ws_close(ws, 0);
     send_bytes("\xff\xff", 2);
     assert_true(peer_ended);
-    is(&got, "\x88\0", 2);
+    is(&answer, "\x88\0", 2);
     saw("");
 }
 
@@ -462,7 +353,7 @@ static void destroying_sends_what_is_queued_and_no_close_frame(void **state)
     send_ws(FRAME_TEXT, "last");
     net_ws_destroy(ws);
     settle();
-    got_text("\x81\x04last");
+    got("\x81\x04last");
     assert_true(peer_ended);
     saw("");
 }
@@ -487,17 +378,15 @@ static void may_be_ended_inside_a_message(void **state)
 
     for (size_t i = 0; i < 2; i++) {
         for (size_t cut = strlen(HANDSHAKE); cut < sizeof(two); cut++) {
-            connect_peer();
+            connect_ws();
             on_text = ends[i];
-            send_bytes(two, cut);
-            send_bytes(two + cut, sizeof(two) - 1 - cut);
+            send_piece(two, cut);
+            send_piece(two + cut, sizeof(two) - 1 - cut);
             saw("T1:a ");
             disconnect_peer();
             saw("T1:a ");
         }
     }
-    on_text = NULL;
-    connect_peer();
 }
 
 static void a_peer_that_does_not_read_is_ended(void **state)
@@ -533,22 +422,22 @@ static void same_result_however_the_stream_is_cut(void **state)
     add_frame(&stream, 0x80, "ed");
     add_frame(&stream, 0x88, "\x03\xe8");
     for (size_t cut = 0; cut <= stream.size; cut++) {
-        connect_peer();
-        send_bytes(stream.at, cut);
-        send_bytes(stream.at + cut, stream.size - cut);
-        got_text(expected);
+        connect_ws();
+        send_piece(stream.at, cut);
+        send_piece(stream.at + cut, stream.size - cut);
+        got(expected);
         saw("T6:gr\xc3\xbc\xc3\x9f B10:fragmented closed 1000 ");
         disconnect_peer();
     }
-    connect_peer();
+    connect_ws();
     for (size_t at = 0; at < stream.size; at++)
-        send_bytes(stream.at + at, 1);
-    got_text(expected);
+        send_piece(stream.at + at, 1);
+    got(expected);
     saw("T6:gr\xc3\xbc\xc3\x9f B10:fragmented closed 1000 ");
     buf_free(&stream);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, fixture_teardown)
 
 int main(void)
 {
