@@ -146,6 +146,12 @@ prepare_node()
     [ ! -f tests/package.json ] || install_node_modules
 }
 
+# Tests of a browser say themselves that there is none: whoever is not root can do without.
+prepare_browser()
+{
+    attempt need "${CHROMIUM:-/usr/bin/chromium}=chromium" || echo "no Chromium: the tests of a browser are skipped" >&2
+}
+
 layer_node()
 {
     local layer=$1 tap=$results/$1.tap status=0 ok bad files=()
@@ -155,6 +161,7 @@ layer_node()
         verdict "$layer (not run: no binary or no node packages, see above)" 1
         return
     }
+    [[ ${files[*]} != */browser.test.mjs* ]] || prepare_browser
     rm -f "$tap"
     SKUA_BIN=$PWD/build/skua timeout "$node_time_limit" node --test \
         --test-reporter=spec --test-reporter-destination=stdout \
