@@ -123,8 +123,13 @@ struct cfg_engine {
 
 struct cfg_limits {
     uint64_t max_payload;
-    uint64_t backlog;     /* default: the larger of 16 MB and twice max_payload */
-    uint32_t connections; /* default: the descriptor limit less a reserve */
+    uint64_t backlog;                 /* default: the larger of 16 MB and twice max_payload */
+    bool drop_volatile;               /* backlog_policy */
+    uint32_t connections;             /* default: the descriptor limit less a reserve */
+    uint32_t connections_per_address; /* 0: no limit, as the next two */
+    uint32_t handshakes_per_second;
+    uint32_t events_per_second;
+    uint32_t packets_per_payload;
     uint32_t attachments;
     uint64_t header_bytes;
     uint32_t handler_time_ms;

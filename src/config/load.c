@@ -316,6 +316,7 @@ static void set_defaults(struct config *config)
         .max_payload = 1000000,
         .connections = default_connections(),
         .attachments = 10,
+        .packets_per_payload = 10000,
         .header_bytes = 16 * 1024,
         .handler_time_ms = 1000,
         .lua_memory = UINT64_C(256) << 20,

@@ -1,3 +1,4 @@
+#include "base/rate.h"
 #include "config/private.h"
 
 #include <stdlib.h>
@@ -54,19 +55,38 @@ static int statement_cors(lua_State *L)
     return 0;
 }
 
+static void read_backlog_policy(struct cfg_loader *loader, struct cfg_place place, int index,
+                                void *base)
+{
+    static const char expected[] = "\"close\" or \"drop_volatile\"";
+    struct cfg_limits *limits = base;
+    struct str policy;
+
+    if (!cfg_read_string(loader, place, index, expected, &policy))
+        return;
+    limits->drop_volatile = str_equal(policy, STR("drop_volatile"));
+    if (!limits->drop_volatile && !str_equal(policy, STR("close")))
+        cfg_fault_found(loader, place, expected, index);
+}
+
 #define LIMIT(field) offsetof(struct cfg_limits, field)
 
 static const struct cfg_key limit_keys[] = {
-    {"max_payload",  CFG_CUSTOM,   0,                      0,       0,                  cfg_read_max_payload},
-    {"backlog",      CFG_SIZE,     LIMIT(backlog),         1024,    UINT64_C(64) << 30, NULL                },
-    {"connections",  CFG_COUNT,    LIMIT(connections),     1,       10000000,           NULL                },
-    {"attachments",  CFG_COUNT,    LIMIT(attachments),     1,       1024,               NULL                },
-    {"header_bytes", CFG_SIZE,     LIMIT(header_bytes),    1024,    64 * 1024,          NULL                },
-    {"handler_time", CFG_DURATION, LIMIT(handler_time_ms), 1,       INT32_MAX,          NULL                },
-    {"lua_memory",   CFG_SIZE,     LIMIT(lua_memory),      4 << 20, UINT64_C(64) << 30, NULL                },
-    {"http_idle",    CFG_DURATION, LIMIT(http_idle_ms),    100,     INT32_MAX,          NULL                },
-    {"http_headers", CFG_DURATION, LIMIT(http_headers_ms), 100,     INT32_MAX,          NULL                },
-    {"http_body",    CFG_DURATION, LIMIT(http_body_ms),    100,     INT32_MAX,          NULL                },
+    {"max_payload",             CFG_CUSTOM,   0,                              0,       0,                  cfg_read_max_payload},
+    {"backlog",                 CFG_SIZE,     LIMIT(backlog),                 1024,    UINT64_C(64) << 30, NULL                },
+    {"connections",             CFG_COUNT,    LIMIT(connections),             1,       10000000,           NULL                },
+    {"backlog_policy",          CFG_CUSTOM,   0,                              0,       0,                  read_backlog_policy },
+    {"connections_per_address", CFG_COUNT,    LIMIT(connections_per_address), 0,       10000000,           NULL                },
+    {"handshakes_per_second",   CFG_COUNT,    LIMIT(handshakes_per_second),   0,       RATE_MAX,           NULL                },
+    {"events_per_second",       CFG_COUNT,    LIMIT(events_per_second),       0,       RATE_MAX,           NULL                },
+    {"packets_per_payload",     CFG_COUNT,    LIMIT(packets_per_payload),     1,       10000000,           NULL                },
+    {"attachments",             CFG_COUNT,    LIMIT(attachments),             1,       1024,               NULL                },
+    {"header_bytes",            CFG_SIZE,     LIMIT(header_bytes),            1024,    64 * 1024,          NULL                },
+    {"handler_time",            CFG_DURATION, LIMIT(handler_time_ms),         1,       INT32_MAX,          NULL                },
+    {"lua_memory",              CFG_SIZE,     LIMIT(lua_memory),              4 << 20, UINT64_C(64) << 30, NULL                },
+    {"http_idle",               CFG_DURATION, LIMIT(http_idle_ms),            100,     INT32_MAX,          NULL                },
+    {"http_headers",            CFG_DURATION, LIMIT(http_headers_ms),         100,     INT32_MAX,          NULL                },
+    {"http_body",               CFG_DURATION, LIMIT(http_body_ms),            100,     INT32_MAX,          NULL                },
 };
 
 static int statement_limits(lua_State *L)

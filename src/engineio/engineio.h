@@ -15,6 +15,7 @@
 #ifndef SKUA_ENGINEIO_ENGINEIO_H
 #define SKUA_ENGINEIO_ENGINEIO_H
 
+#include "base/hits.h"
 #include "base/random.h"
 #include "engineio/cors.h"
 #include "net/ws.h"
@@ -49,9 +50,13 @@ struct eio_options {
     uint32_t upgrade_timeout_ms;
     size_t max_payload; /* a POST body or a WebSocket message */
     size_t backlog; /* bytes queued for one session; over it the session is closed and logged */
-    struct deflater *deflater; /* for what the next two say; it outlives the server */
-    bool deflate_messages;     /* of WebSockets whose clients offer it */
-    bool deflate_polls;        /* answers to polls; never to posts */
+    struct deflater *deflater;      /* for what the next two say; it outlives the server */
+    bool deflate_messages;          /* of WebSockets whose clients offer it */
+    bool deflate_polls;             /* answers to polls; never to posts */
+    bool queue_volatile;            /* volatile events wait too, up to half of the backlog */
+    uint32_t handshakes_per_second; /* of all; 0: no limit */
+    uint32_t packets_per_payload;   /* of a POST; 0: no limit */
+    struct hits *hits;              /* or NULL */
     struct cors_policy cors;
     struct str
         cookie_name; /* set by a polling handshake's answer to the session's id; or empty */
@@ -167,6 +172,10 @@ void eio_session_send(struct eio_session *session, struct frame *frame);
 
 /* The transport could send at once: a poll is pending, or nothing is queued. */
 bool eio_session_writable(const struct eio_session *session);
+
+/* A volatile event may be sent: the transport is writable or, with queue_volatile, less than half
+ * of the backlog is queued. Counts it as dropped otherwise. */
+bool eio_session_takes_volatile(struct eio_session *session);
 
 /* The server closes: what is queued is sent first; `closed` comes with EIO_FORCED_CLOSE, always
  * from the loop (over polling without a pending poll: when the next poll fetches it, or 30 s

@@ -45,6 +45,7 @@ struct eio_server {
     struct frame *ping; /* packets that are the same for everyone */
     struct frame *pong;
     struct frame *probe_answer;
+    uint64_t busy_until_ns; /* with handshakes (base/rate.h) */
     bool closed;
 };
 
@@ -159,6 +160,9 @@ void eio_session_await_close(struct eio_session *session);
 
 /* Another transport took over: the wait for a sign of life begins anew. */
 void eio_session_rearm(struct eio_session *session);
+
+/* Counts the hit; true when it is to be logged. */
+bool eio_note_hit(const struct eio_server *server, enum hit hit);
 
 /* The line about a payload over the limit. */
 void eio_log_too_large(const struct eio_session *session, uint64_t size);

@@ -1,3 +1,4 @@
+#include "base/rate.h"
 #include "engineio/private.h"
 #include "json/json.h"
 
@@ -350,6 +351,36 @@ static void refuse(const struct eio_server *server, struct http_exchange *exchan
         answer_error(server, exchange, error, message);
 }
 
+/* Clients try again after a while that they choose at random. */
+static void refuse_busy(const struct eio_server *server, struct http_exchange *exchange)
+{
+    const struct http_request *request = http_exchange_request(exchange);
+
+    if (eio_note_hit(server, HIT_HANDSHAKES))
+        log_warn(server->log, "handshake refused: too many a second",
+                 log_text("address", request->address),
+                 log_int("limit", server->options.handshakes_per_second), LOG_END);
+    if (!request->upgrade)
+        eio_answer_empty(server, exchange, 503);
+    else
+        http_exchange_respond_raw(exchange, STR("HTTP/1.1 503 Service Unavailable\r\n"
+                                                "Connection: close\r\n"
+                                                "Content-Length: 0\r\n"
+                                                "\r\n"));
+}
+
+static bool may_open(struct eio_server *server)
+{
+    uint32_t limit = server->options.handshakes_per_second;
+
+    return limit == 0 || rate_allows(&server->busy_until_ns, limit, net_loop_now(server->loop));
+}
+
+bool eio_note_hit(const struct eio_server *server, enum hit hit)
+{
+    return hits_note(server->options.hits, hit, net_loop_now(server->loop));
+}
+
 void eio_server_forbid(const struct eio_server *server, struct http_exchange *exchange,
                        struct str message)
 {
@@ -370,6 +401,8 @@ void eio_server_request(struct eio_server *server, struct http_exchange *exchang
     error = check(server, request, &query, &session);
     if (error != NO_ERROR)
         refuse(server, exchange, error, str_from(messages[error]));
+    else if (!session && !may_open(server))
+        refuse_busy(server, exchange);
     else if (!session)
         eio_admit(server, exchange, &query);
     else if (!request->upgrade)

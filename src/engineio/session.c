@@ -274,6 +274,26 @@ bool eio_session_writable(const struct eio_session *session)
     return session->ws ? net_ws_writable(session->ws) : session->poll != NULL;
 }
 
+bool eio_session_takes_volatile(struct eio_session *session)
+{
+    const struct eio_options *options = &session->server->options;
+    size_t queued = session->ws ? net_ws_queued(session->ws) : session->queue.bytes;
+
+    if (eio_session_writable(session))
+        return true;
+    if (session->state != EIO_OPEN)
+        return false;
+    if (options->queue_volatile && queued < options->backlog / 2)
+        return true;
+    if (eio_note_hit(session->server, HIT_VOLATILE) && options->queue_volatile)
+        log_info(session->server->log, "volatile events dropped for a slow client",
+                 log_str("session", eio_session_logged_id(session)),
+                 log_str("address", session->handshake->address),
+                 log_int("queued", (int64_t)queued),
+                 log_int("limit", (int64_t)options->backlog / 2), LOG_END);
+    return false;
+}
+
 /* --- closing ------------------------------------------------------------------------------ */
 
 static void close_transport(struct eio_session *session)
@@ -316,6 +336,7 @@ void eio_session_fault(struct eio_session *session, enum eio_close_reason reason
 
 void eio_log_too_large(const struct eio_session *session, uint64_t size)
 {
+    eio_note_hit(session->server, HIT_PAYLOAD);
     log_warn(session->server->log, "payload too large",
              log_str("session", eio_session_logged_id(session)),
              log_str("address", session->handshake->address), log_int("size", (int64_t)size),
@@ -324,6 +345,7 @@ void eio_log_too_large(const struct eio_session *session, uint64_t size)
 
 void eio_log_backlog(const struct eio_session *session, uint64_t queued)
 {
+    eio_note_hit(session->server, HIT_BACKLOG);
     log_warn(session->server->log, "too much queued for a slow client, session closed",
              log_str("session", eio_session_logged_id(session)),
              log_str("address", session->handshake->address),

@@ -410,13 +410,32 @@ static void post_body(void *owner, const uint8_t *bytes, size_t size)
         fail_post(post);
 }
 
+/* Over the limit nothing more of the body is read. */
+static bool too_many_packets(struct eio_session *session, uint32_t count)
+{
+    uint32_t limit = session->server->options.packets_per_payload;
+
+    if (limit == 0 || count <= limit)
+        return false;
+    if (eio_note_hit(session->server, HIT_PACKETS))
+        log_warn(session->server->log, "too many packets in a payload, session closed",
+                 log_str("session", eio_session_logged_id(session)),
+                 log_str("address", session->handshake->address), log_int("limit", limit),
+                 LOG_END);
+    eio_session_end(session, EIO_PARSE_ERROR);
+    return true;
+}
+
 static void handle_packets(struct eio_session *session, enum frame_kind form, struct buf *body)
 {
     struct eio_payload payload;
     struct eio_packet packet;
+    uint32_t count = 0;
 
     eio_codec_begin(session, form, &payload, (uint8_t *)body->at, body->size);
     while (session->state != EIO_CLOSED && eio_codec_next(session, &payload, &packet)) {
+        if (too_many_packets(session, ++count))
+            return;
         if (packet.type != EIO_PACKET_CLOSE) {
             eio_session_packet(session, &packet);
             continue;

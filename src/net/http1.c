@@ -142,6 +142,15 @@ static void finish(struct http1 *http)
     end(http);
 }
 
+/* A request went over a limit. */
+static void note_hit(struct http1 *http, enum hit hit, uint64_t limit)
+{
+    if (hits_note(http->limits->hits, hit, net_loop_now(net_conn_loop(http->conn))))
+        log_info(http->log, "request refused: too large or too slow",
+                 log_text("address", net_conn_address(http->conn)),
+                 log_text("counter", hit_name(hit)), log_int("limit", (int64_t)limit), LOG_END);
+}
+
 /* Answers what cannot be an exchange as Node does: without Date, and the last on the connection. */
 static void refuse(struct http1 *http, int status)
 {
@@ -170,7 +179,11 @@ static void on_timer(struct timer *timer)
     struct http1 *http = CONTAINER_OF(timer, struct http1, timer);
     bool in_head = http->state == IDLE && (http->first || http->begun);
 
-    if (in_head || http->state == ASKED) {
+    if (in_head) {
+        note_hit(http, HIT_SLOW_HEADERS, http->limits->headers_timeout_ms);
+        refuse(http, 408);
+    } else if (http->state == ASKED) {
+        note_hit(http, HIT_SLOW_BODIES, http->limits->request_timeout_ms);
         refuse(http, 408);
     } else if (http->state == IDLE && net_conn_queued(http->conn) > 0) {
         /* Idle is counted from when the answer has left. */
@@ -384,6 +397,7 @@ static void handle(struct http1 *http, enum http1_event event)
         refuse(http, 400);
         break;
     case HTTP1_TOO_LONG:
+        note_hit(http, HIT_HEADER_BYTES, http->limits->header_bytes);
         refuse(http, 431);
         break;
     case HTTP1_NO_MEMORY:

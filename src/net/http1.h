@@ -17,6 +17,7 @@
 #ifndef SKUA_NET_HTTP1_H
 #define SKUA_NET_HTTP1_H
 
+#include "base/hits.h"
 #include "net/conn.h"
 #include "net/http_header.h"
 
@@ -49,6 +50,7 @@ struct http_limits {
     uint32_t headers_timeout_ms; /* first byte to end of head; then 408 */
     uint32_t request_timeout_ms; /* first byte to end of body */
     uint32_t keep_alive_ms;      /* idle between requests */
+    struct hits *hits;           /* or NULL */
 };
 
 /* Node's: 16 KiB, 60 s, 300 s, 5 s. */

@@ -3,6 +3,7 @@
 #include "net/conn_private.h"
 #include "net/lws_guest.h"
 #include "net/proxy_wait.h"
+#include "net/tally.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -26,13 +27,6 @@ enum {
     ACCEPTS_PER_EVENT = 64,
     PAUSE_MS = 100,      /* after accept() failed, as it does without free descriptors */
     LOG_EVERY_MS = 1000, /* the same complaint is not repeated sooner */
-};
-
-/* Connections may outlive the server: what they count in does not go before the last of them. */
-struct tally {
-    uint32_t connections;
-    uint32_t most; /* at a time, since net_server_take_most() */
-    bool server_gone;
 };
 
 struct listener {
@@ -102,19 +96,11 @@ static int accept_one(struct listener *listener)
     return server->accepted;
 }
 
-static void connection_ended(void *owner)
-{
-    struct tally *tally = owner;
-
-    tally->connections--;
-    if (tally->connections == 0 && tally->server_gone)
-        free(tally);
-}
-
 static void refuse(struct net_server *server, int fd)
 {
     close(fd);
     server->refused++;
+    hits_note(server->options.hits, HIT_CONNECTIONS, net_loop_now(server->options.loop));
     if (may_log(server, &server->refusal_logged_ms))
         log_warn(server->options.log, "connection refused: the limit is reached",
                  log_int("limit", server->options.connections),
@@ -127,6 +113,25 @@ static void complain_of_memory(struct net_server *server)
         log_error(server->options.log, "out of memory for a connection", LOG_END);
 }
 
+/* Counts a connection, which has begun already, for its address too. False when it was closed. */
+static bool count_address(struct net_server *server, struct net_conn *conn)
+{
+    const char *name = net_conn_address(conn);
+    struct tally_address *address = tally_address_begin(server->tally, str_from(name));
+
+    if (address) {
+        net_conn_on_end(conn, tally_address_end, address);
+        return true;
+    }
+    if (hits_note(server->options.hits, HIT_ADDRESS_CONNECTIONS,
+                  net_loop_now(server->options.loop)))
+        log_warn(server->options.log, "connection refused: its address has too many",
+                 log_text("address", name),
+                 log_int("limit", server->options.connections_per_address), LOG_END);
+    net_conn_close(conn);
+    return false;
+}
+
 /* Makes a connection of the descriptor, which counts already. `address`: "" for the peer's own. */
 static void admit(struct listener *listener, int fd, const char *address)
 {
@@ -134,13 +139,17 @@ static void admit(struct listener *listener, int fd, const char *address)
     struct net_conn *conn = net_conn_new(server->options.loop, fd, server->options.backlog);
 
     if (!conn) {
-        connection_ended(server->tally);
+        tally_end(server->tally);
         complain_of_memory(server);
         return;
     }
     if (address[0])
         net_conn_set_address(conn, address);
-    net_conn_on_end(conn, connection_ended, server->tally);
+    net_conn_on_end(conn, tally_end, server->tally);
+    /* Those of a unix socket have no address. */
+    if (tally_counts_addresses(server->tally) && net_conn_address(conn)[0] &&
+        !count_address(server, conn))
+        return;
     server->options.accepted(server->options.owner, conn, listener->index);
 }
 
@@ -161,25 +170,23 @@ static void proxy_header_done(struct proxy_room *room, int fd, const char *addre
                  log_text("address", peer), log_text("reason", fault), LOG_END);
     }
     close(fd);
-    connection_ended(server->tally);
+    tally_end(server->tally);
 }
 
 static void take(struct listener *listener, int fd)
 {
     struct net_server *server = listener->server;
 
-    if (server->tally->connections >= server->options.connections) {
+    if (tally_connections(server->tally) >= server->options.connections) {
         refuse(server, fd);
         return;
     }
-    server->tally->connections++;
-    if (server->tally->connections > server->tally->most)
-        server->tally->most = server->tally->connections;
+    tally_begin(server->tally);
     if (!listener->proxied) {
         admit(listener, fd, "");
     } else if (!proxy_room_enter(&listener->room, fd)) {
         close(fd);
-        connection_ended(server->tally);
+        tally_end(server->tally);
         complain_of_memory(server);
     }
 }
@@ -212,8 +219,8 @@ static void look_at_failure(struct listener *listener)
     if (spare >= 0)
         close(spare);
     log_error(server->options.log, "connections wait, they cannot be accepted",
-              log_text("reason", reason), log_int("connections", server->tally->connections),
-              LOG_END);
+              log_text("reason", reason),
+              log_int("connections", tally_connections(server->tally)), LOG_END);
 }
 
 static void accept_ready(struct net_io *io, uint32_t events)
@@ -484,7 +491,7 @@ struct net_server *net_server_new(const struct net_server_options *options)
         return NULL;
     server->options = *options;
     server->accepted = -1;
-    server->tally = calloc(1, sizeof(*server->tally));
+    server->tally = tally_new(options->connections_per_address);
     if (!server->tally)
         goto fail;
     server->guest = lws_guest_new(&(struct lws_guest_options){
@@ -498,7 +505,8 @@ struct net_server *net_server_new(const struct net_server_options *options)
     return server;
 
 fail:
-    free(server->tally);
+    if (server->tally)
+        tally_leave(server->tally);
     free(server);
     return NULL;
 }
@@ -534,23 +542,18 @@ void net_server_free(struct net_server *server)
         free(server->listeners[i]->bound_to);
         free(server->listeners[i]);
     }
-    server->tally->server_gone = true;
-    if (server->tally->connections == 0)
-        free(server->tally);
+    tally_leave(server->tally);
     free(server);
 }
 
 uint32_t net_server_take_most(struct net_server *server)
 {
-    uint32_t most = server->tally->most;
-
-    server->tally->most = server->tally->connections;
-    return most;
+    return tally_take_most(server->tally);
 }
 
 uint32_t net_server_connections(const struct net_server *server)
 {
-    return server->tally->connections;
+    return tally_connections(server->tally);
 }
 
 uint64_t net_server_refused(const struct net_server *server)

@@ -13,6 +13,7 @@
 #ifndef SKUA_NET_LISTEN_H
 #define SKUA_NET_LISTEN_H
 
+#include "base/hits.h"
 #include "net/conn.h"
 
 struct net_server;
@@ -33,8 +34,10 @@ struct net_server_options {
     struct net_loop *loop;
     const struct log *log;
     uint32_t connections; /* accepted at a time; more are closed at once, counted and logged */
-    size_t backlog;       /* initial net_conn backlog, bytes */
-    uint32_t proxy_timeout_ms; /* for PROXY headers */
+    uint32_t connections_per_address; /* 0: no limit; not for unix sockets */
+    size_t backlog;                   /* initial net_conn backlog, bytes */
+    struct hits *hits;                /* or NULL */
+    uint32_t proxy_timeout_ms;        /* for PROXY headers */
 
     /* A new connection, the callee's to own. `listener` is the index that listen() returned. */
     void (*accepted)(void *owner, struct net_conn *conn, int listener);

@@ -221,6 +221,7 @@ struct listeners *listeners_new(const struct listeners_options *options,
         .headers_timeout_ms = limits->http_headers_ms,
         .request_timeout_ms = limits->http_body_ms,
         .keep_alive_ms = limits->http_idle_ms,
+        .hits = options->hits,
     };
     listeners->count = options->config->listen_count;
     listeners->at = calloc(listeners->count, sizeof(*listeners->at));
@@ -228,6 +229,8 @@ struct listeners *listeners_new(const struct listeners_options *options,
         .loop = options->loop,
         .log = options->log,
         .connections = limits->connections,
+        .connections_per_address = limits->connections_per_address,
+        .hits = options->hits,
         .backlog = limits->backlog,
         .proxy_timeout_ms = limits->http_headers_ms,
         .accepted = accepted,

@@ -19,6 +19,7 @@ struct listeners_options {
     const struct config *config; /* outlives the listeners, as do the next two */
     struct net_loop *loop;
     const struct log *log;
+    struct hits *hits;
     struct http_service service; /* of all but those that redirect */
 };
 

@@ -32,6 +32,7 @@ struct worker {
     struct http_header headers[CFG_HEADERS_MAX]; /* for the engine: its more headers */
     struct http_header initial_headers[CFG_HEADERS_MAX];
     struct listeners *listeners;
+    struct hits hits; /* of limits */
     struct http_router router;
     struct net_io signals;
     struct give_back give_back;
@@ -102,6 +103,10 @@ static bool make_engine(struct worker *worker)
         .upgrade_timeout_ms = engine->upgrade_timeout_ms,
         .max_payload = worker->config->limits.max_payload,
         .backlog = worker->config->limits.backlog,
+        .queue_volatile = worker->config->limits.drop_volatile,
+        .handshakes_per_second = worker->config->limits.handshakes_per_second,
+        .packets_per_payload = worker->config->limits.packets_per_payload,
+        .hits = &worker->hits,
         .deflater = worker->deflater,
         .deflate_messages = engine->compression.websocket,
         .deflate_polls = engine->compression.http,
@@ -149,6 +154,8 @@ static bool make_sio(struct worker *worker)
     const struct sio_options options = {
         .connect_timeout_ms = worker->config->engine.connect_timeout_ms,
         .max_attachments = worker->config->limits.attachments,
+        .events_per_second = worker->config->limits.events_per_second,
+        .hits = &worker->hits,
         .cleanup_empty_children = worker->config->engine.cleanup_empty_child_namespaces,
         .msgpack = worker->config->engine.msgpack,
     };
@@ -199,6 +206,7 @@ static bool make_listeners(struct worker *worker, struct cfg_report *report)
             .config = worker->config,
             .loop = worker->loop,
             .log = &worker->log,
+            .hits = &worker->hits,
             .service = {.request = http_router_request, .owner = &worker->router},
     },
         report);
@@ -219,6 +227,21 @@ static void check_closed(struct timer *timer)
         timer_start(net_loop_timers(worker->loop), timer, CLOSE_CHECK_MS);
 }
 
+/* Tells too which limits were hit, and how often. */
+static void log_closing(const struct worker *worker)
+{
+    struct log_field fields[1 + HIT_KINDS + 1];
+    size_t count = 0;
+
+    fields[count++] = log_int("sessions", eio_server_sessions(worker->engine));
+    for (int hit = 0; hit < HIT_KINDS; hit++) {
+        if (worker->hits.counts[hit] > 0)
+            fields[count++] = log_int(hit_name(hit), (int64_t)worker->hits.counts[hit]);
+    }
+    fields[count] = LOG_END;
+    log_write_fields(&worker->log, LOG_INFO, STR("closing"), fields);
+}
+
 static void begin_close(struct worker *worker)
 {
     if (worker->close_deadline_ms != 0) {
@@ -226,8 +249,7 @@ static void begin_close(struct worker *worker)
         net_loop_stop(worker->loop);
         return;
     }
-    log_info(&worker->log, "closing", log_int("sessions", eio_server_sessions(worker->engine)),
-             LOG_END);
+    log_closing(worker);
     worker->close_deadline_ms = net_loop_now(worker->loop) + CLOSE_DEADLINE_MS;
     listeners_stop(worker->listeners);
     eio_server_close(worker->engine);

@@ -1,3 +1,4 @@
+#include "base/rate.h"
 #include "legacy.h"
 #include "private.h"
 
@@ -141,10 +142,17 @@ static struct sio_socket *find_socket(const struct sio_client *client, struct st
     return NULL;
 }
 
+static bool note_hit(const struct sio_server *server, enum hit hit)
+{
+    return hits_note(server->options.hits, hit, net_loop_now(server->loop));
+}
+
 static void undecodable(struct sio_client *client, const struct sio_incoming *in)
 {
     const struct log *log = client->server->log;
 
+    if (in->too_many)
+        note_hit(client->server, HIT_ATTACHMENTS);
     if (in->too_large) {
         const struct sio_socket *socket = find_socket(client, in->nsp);
 
@@ -153,6 +161,7 @@ static void undecodable(struct sio_client *client, const struct sio_incoming *in
                                           : eio_session_logged_id(client->session)),
                  log_str("namespace", in->nsp), log_int("size", (int64_t)in->size),
                  log_int("limit", (int64_t)in->limit), LOG_END);
+        note_hit(client->server, HIT_PAYLOAD);
     } else {
         log_info(log, "undecodable packet",
                  log_str("session", eio_session_logged_id(client->session)),
@@ -246,6 +255,35 @@ void sio_client_begin(struct sio_client *client)
         take_connect(client, &in);
 }
 
+static bool rate_takes(struct sio_socket *socket, uint32_t limit, uint64_t now_ms)
+{
+    char *state = socket->id + sio_socket_id(socket).size;
+    uint64_t busy_until_ns;
+    bool allowed;
+
+    memcpy(&busy_until_ns, state, sizeof(busy_until_ns));
+    allowed = rate_allows(&busy_until_ns, limit, now_ms);
+    memcpy(state, &busy_until_ns, sizeof(busy_until_ns));
+    return allowed;
+}
+
+/* False when the socket sends more events than it may; then its connection is being closed. */
+static bool may_send(struct sio_socket *socket)
+{
+    struct sio_server *server = socket->nsp->server;
+    uint32_t limit = server->options.events_per_second;
+
+    if (limit == 0 || rate_takes(socket, limit, net_loop_now(server->loop)))
+        return true;
+    if (note_hit(server, HIT_EVENTS))
+        log_warn(server->log, "too many events, connection closed",
+                 log_str("socket", sio_socket_logged_id(socket)),
+                 log_str("address", eio_session_handshake(socket->session)->address),
+                 log_str("namespace", socket->nsp->name), log_int("limit", limit), LOG_END);
+    sio_client_close(socket->client);
+    return false;
+}
+
 static void take_event(struct sio_socket *socket, const struct sio_incoming *in)
 {
     const struct sio_app *app = &socket->nsp->server->app;
@@ -257,7 +295,7 @@ static void take_event(struct sio_socket *socket, const struct sio_incoming *in)
     };
 
     /* A bare "2" has no name: it reaches nobody. */
-    if (in->has_payload)
+    if (in->has_payload && may_send(socket))
         app->event(app->owner, socket, &event);
 }
 

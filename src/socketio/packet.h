@@ -56,6 +56,7 @@ struct sio_incoming {
     size_t size;  /* text and attachments so far */
     size_t limit; /* of `size`; SIZE_MAX after sio_decoder_head(), the caller may lower it */
     bool too_large;
+    bool too_many; /* attachments */
     bool complete; /* else attachments are due */
     const char *error;
 

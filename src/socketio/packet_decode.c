@@ -111,6 +111,7 @@ static const char *read_count(const char *at, const char *end, uint32_t max_atta
         return NULL;
     }
     if (count > max_attachments) {
+        in->too_many = true;
         in->error = "too many attachments";
         return NULL;
     }

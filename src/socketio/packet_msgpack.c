@@ -130,7 +130,8 @@ static bool convert(struct msgpack_reader data, uint32_t max_attachments,
     if (fault == MSGPACK_GOOD)
         in->text = buf_steal(&json, &in->payload.size);
     buf_free(&json);
-    if (fault == MSGPACK_TOO_MANY_BINS)
+    in->too_many = fault == MSGPACK_TOO_MANY_BINS;
+    if (in->too_many)
         return fail(in, "too many attachments");
     if (fault == MSGPACK_BROKEN)
         return fail(in, "invalid payload");

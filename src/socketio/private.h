@@ -113,7 +113,7 @@ struct sio_socket {
     uint8_t state;
     bool in_own_room; /* has never left it: there is no membership for it */
     bool prefixed;    /* the id is "/nsp#" and the session's: an old client's */
-    char id[];
+    char id[];        /* with events_per_second then the state of base/rate.h, not aligned */
 };
 
 struct sio_room {

@@ -28,7 +28,8 @@ struct sio_socket *sio_socket_new(struct sio_client *client, struct sio_namespac
     size_t prefix = prefixed ? nsp->name.size + 1 : 0;
     /* The id begins in what would be padding: 160 bytes for most. */
     size_t size = offsetof(struct sio_socket, id) + prefix + RANDOM_ID_SIZE;
-    struct sio_socket *socket = malloc(size);
+    size_t rate = nsp->server->options.events_per_second > 0 ? sizeof(uint64_t) : 0;
+    struct sio_socket *socket = malloc(size + rate);
 
     _Static_assert(offsetof(struct sio_socket, id) + RANDOM_ID_SIZE >= sizeof(*socket) &&
                        offsetof(struct sio_socket, id) + RANDOM_ID_SIZE <= 160,
@@ -43,6 +44,7 @@ struct sio_socket *sio_socket_new(struct sio_client *client, struct sio_namespac
         .auth_size = auth.size,
         .prefixed = prefixed,
     };
+    memset((char *)socket + size, 0, rate);
     list_init(&socket->rooms);
     list_init(&socket->acks);
     if (auth.size > 0) {
@@ -235,7 +237,7 @@ void sio_socket_refuse(struct sio_socket *socket, struct str message, struct str
 
 void sio_socket_send(struct sio_socket *socket, struct sio_packet *packet, unsigned flags)
 {
-    if ((flags & SIO_VOLATILE) && !eio_session_writable(socket->session))
+    if ((flags & SIO_VOLATILE) && !eio_session_takes_volatile(socket->session))
         return;
     for (uint32_t i = 0; i < packet->frame_count; i++) {
         /* Each packet is made for one emit: when its first receiver comes, nobody else has it. */

@@ -94,6 +94,8 @@ struct sio_app {
 struct sio_options {
     uint32_t connect_timeout_ms; /* to join a first namespace */
     uint32_t max_attachments;    /* a packet */
+    uint32_t events_per_second;  /* of a socket; 0: no limit */
+    struct hits *hits;           /* or NULL */
     bool cleanup_empty_children; /* forget dynamic namespaces without sockets */
     bool msgpack;                /* packets as socket.io-msgpack-parser writes them */
 };

@@ -152,7 +152,7 @@ static inline void serve_request(void *owner, struct http_exchange *exchange)
 static inline int new_client(void)
 {
     static const struct http_service service = {.request = serve_request};
-    static const struct http_limits patient = {16384, UINT32_MAX, UINT32_MAX, UINT32_MAX};
+    static const struct http_limits patient = {16384, UINT32_MAX, UINT32_MAX, UINT32_MAX, NULL};
     int pair[2];
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);

@@ -97,6 +97,11 @@ struct timer_wheel *net_loop_timers(struct net_loop *loop)
     return &loop->timers;
 }
 
+uint64_t net_loop_now(const struct net_loop *loop)
+{
+    return loop->timers.clock_ms;
+}
+
 /* --- sessions ------------------------------------------------------------------------------- */
 
 static inline struct eio_session *double_session_new(struct net_loop *loop)
@@ -152,6 +157,11 @@ const char *eio_session_transport(const struct eio_session *session)
 bool eio_session_writable(const struct eio_session *session)
 {
     return session->writable;
+}
+
+bool eio_session_takes_volatile(struct eio_session *session)
+{
+    return eio_session_writable(session);
 }
 
 void eio_session_close(struct eio_session *session)
