@@ -152,6 +152,7 @@ suite("the heartbeat of old clients", { LEGACY: "on", PING_INTERVAL: 100, PING_T
     const { id } = socket;
     const { engine } = socket.io; // sends no more pings, and misses no pong
     engine.onHeartbeat = engine.sendPacket = () => {};
+    engine.removeAllListeners("heartbeat"); // what still arrives would start its own time-out again
     clearTimeout(engine.pingTimeoutTimer);
     const seen = await until(() => ask1(witness, "goodbye", id), "the server has seen it go");
     assert.equal(seen.disconnect, "ping timeout");
