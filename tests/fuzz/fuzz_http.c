@@ -254,7 +254,12 @@ static void begin(struct world *world)
     make_engine(world);
     world->service = (struct http_service){
         .request = http_router_request, .owner = &world->router, .trust = &trust};
-    world->limits = (struct http_limits){HEADER_BYTES, 3000, 10000, 5000};
+    world->limits = (struct http_limits){
+        .header_bytes = HEADER_BYTES,
+        .headers_timeout_ms = 3000,
+        .request_timeout_ms = 10000,
+        .keep_alive_ms = 5000,
+    };
     for (int i = 0; i < CLIENTS; i++)
         world->clients[i] = -1;
 }
