@@ -228,9 +228,52 @@ struct sio_target {
 size_t sio_broadcast(const struct sio_target *target, const struct sio_args *event_json,
                      unsigned flags);
 
+/* Where a broadcast stands in the order of a cluster: recovery needs it (cluster/README.md). */
+struct sio_mark {
+    uint64_t origin;   /* the server that sent it; 0: this one */
+    uint64_t number;   /* that server's number for it; of this server's own the call sets it */
+    uint64_t bus;      /* its place on the bus; SIO_BUS_NONE while it has none */
+    struct str offset; /* what clients get as its offset; empty: it is made of the others */
+};
+
+#define SIO_BUS_NONE UINT64_MAX
+
+/* The same for one namespace that is no parent, with its mark; number 0 is set when the event is
+ * not kept for recovery. */
+size_t sio_broadcast_marked(const struct sio_target *target, const struct sio_args *event_json,
+                            unsigned flags, struct sio_mark *mark);
+
+/* An event for one socket; like a broadcast to its own room it is kept for recovery. False when
+ * out of memory. */
+bool sio_socket_event(struct sio_socket *socket, const struct sio_args *event_json,
+                      unsigned flags);
+
 /* Calls back with every socket of the target. Inside, sockets may join, leave and disconnect. */
 void sio_target_each(const struct sio_target *target,
                      void (*visit)(void *context, struct sio_socket *socket), void *context);
+
+/* Calls back with a namespace that is no parent itself, or with all children of a parent. */
+void sio_namespace_each(struct sio_namespace *nsp,
+                        void (*visit)(void *context, struct sio_namespace *nsp), void *context);
+
+/* Calls back with the rooms of a namespace, those of the sockets' ids included. */
+void sio_namespace_rooms(const struct sio_namespace *nsp,
+                         void (*room)(void *context, struct str name), void *context);
+
+/* Whether a socket is in the room. */
+bool sio_namespace_has_room(const struct sio_namespace *nsp, struct str room);
+
+/* Who wants to know which namespaces and rooms exist here: the cluster. Sockets' own rooms are not
+ * told. No callback may change rooms or namespaces. */
+struct sio_observer {
+    void (*opened)(void *owner, struct sio_namespace *nsp);
+    void (*closing)(void *owner, struct sio_namespace *nsp);
+    void (*room)(void *owner, struct sio_namespace *nsp, struct str room, bool exists);
+    void *owner;
+};
+
+/* Tells what exists already, then what comes and goes. */
+void sio_server_observe(struct sio_server *server, const struct sio_observer *observer);
 
 /* --- acknowledgements from clients -------------------------------------------------------- */
 
