@@ -30,6 +30,41 @@ static bool glob_matches(struct str pattern, struct str name)
     return true;
 }
 
+/* --- who watches ----------------------------------------------------------------------------- */
+
+static bool is_parent(const struct sio_namespace *nsp)
+{
+    return nsp->kind != SIO_NAMED;
+}
+
+static void tell_opened(struct sio_namespace *nsp)
+{
+    const struct sio_observer *observer = &nsp->server->observer;
+
+    if (observer->opened && !is_parent(nsp))
+        observer->opened(observer->owner, nsp);
+}
+
+void sio_namespace_closing(struct sio_namespace *nsp)
+{
+    const struct sio_observer *observer = &nsp->server->observer;
+
+    if (observer->closing && !is_parent(nsp))
+        observer->closing(observer->owner, nsp);
+}
+
+void sio_server_observe(struct sio_server *server, const struct sio_observer *observer)
+{
+    server->observer = *observer;
+    for (struct list *link = server->namespaces.next; link != &server->namespaces;
+         link = link->next) {
+        struct sio_namespace *nsp = CONTAINER_OF(link, struct sio_namespace, in_server);
+
+        tell_opened(nsp);
+        sio_rooms_tell(nsp);
+    }
+}
+
 /* --- declaring ------------------------------------------------------------------------------- */
 
 static struct sio_namespace *new_namespace(struct sio_server *server,
@@ -76,8 +111,13 @@ struct sio_namespace *sio_namespace_add(struct sio_server *server,
     struct sio_namespace *root = server->root;
     bool is_root = options->name.size == 0 || str_equal(options->name, STR("/"));
 
-    if (options->kind != SIO_NAMED || !is_root || !root)
-        return new_namespace(server, options);
+    if (options->kind != SIO_NAMED || !is_root || !root) {
+        struct sio_namespace *nsp = new_namespace(server, options);
+
+        if (nsp)
+            tell_opened(nsp);
+        return nsp;
+    }
     if (root->declared)
         return NULL;
     root->declared = true;
@@ -153,6 +193,7 @@ struct sio_namespace *sio_namespace_child(struct sio_namespace *parent, struct s
     child->parent = parent;
     list_add_last(&parent->children, &child->in_parent);
     parent->child_count++;
+    tell_opened(child);
     return child;
 }
 
@@ -170,6 +211,7 @@ void sio_namespace_release(struct sio_namespace *nsp)
     if (nsp->joining > 0 || map_size(&nsp->sockets) > 0 ||
         map_get(&server->names, nsp->name) != nsp)
         return;
+    sio_namespace_closing(nsp);
     map_remove(&server->names, nsp->name);
     list_remove(&nsp->in_server);
     list_remove(&nsp->in_parent);
@@ -213,6 +255,39 @@ struct sio_server *sio_namespace_server(const struct sio_namespace *nsp)
 struct sio_namespace *sio_namespace_parent(const struct sio_namespace *nsp)
 {
     return nsp->parent;
+}
+
+/* Over a copy: what is visited may end children; their memory lasts until the turn's end. */
+static void each_child(struct sio_namespace *parent,
+                       void (*visit)(void *context, struct sio_namespace *nsp), void *context)
+{
+    struct sio_namespace **children =
+        malloc(parent->child_count * sizeof(struct sio_namespace *));
+    uint32_t count = 0;
+
+    if (!children) {
+        log_error(parent->server->log, "out of memory: not every namespace was visited",
+                  log_str("pattern", parent->name), LOG_END);
+        return;
+    }
+    for (struct list *link = parent->children.next; link != &parent->children;
+         link = link->next)
+        children[count++] = CONTAINER_OF(link, struct sio_namespace, in_parent);
+    assert(count == parent->child_count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!list_empty(&children[i]->in_parent))
+            visit(context, children[i]);
+    }
+    free(children);
+}
+
+void sio_namespace_each(struct sio_namespace *nsp,
+                        void (*visit)(void *context, struct sio_namespace *nsp), void *context)
+{
+    if (!is_parent(nsp))
+        visit(context, nsp);
+    else if (nsp->child_count > 0)
+        each_child(nsp, visit, context);
 }
 
 uint32_t sio_namespace_count(const struct sio_namespace *nsp)

@@ -42,6 +42,7 @@ struct sio_server {
     struct sio_options options;
     const struct sio_codec *codec;
     struct sio_app app;
+    struct sio_observer observer; /* functions NULL until somebody asks */
     struct sio_namespace *root;
     struct map names;       /* named namespaces and children */
     struct list namespaces; /* all, parents too, in order of declaration */
@@ -119,6 +120,7 @@ struct sio_socket {
 struct sio_room {
     struct list members; /* in the order of joining */
     uint32_t count;
+    bool told; /* to the observer: it is not the own room of a socket */
     struct str name;
     char bytes[];
 };
@@ -165,6 +167,9 @@ struct sio_namespace *sio_namespace_child(struct sio_namespace *parent, struct s
 bool sio_namespace_allows(const struct sio_namespace *nsp, struct str origin);
 void sio_namespace_free(struct sio_namespace *nsp);
 
+/* Tells the observer. */
+void sio_namespace_closing(struct sio_namespace *nsp);
+
 /* Forgets a child that nobody is in, if that is wanted. */
 void sio_namespace_release(struct sio_namespace *nsp);
 
@@ -187,6 +192,9 @@ struct frame *sio_namespace_frame(const struct sio_namespace *nsp, enum sio_pack
 /* --- rooms.c --- */
 
 struct sio_room *sio_room_find(const struct sio_namespace *nsp, struct str name);
+
+/* Tells the observer of the rooms that exist. */
+void sio_rooms_tell(struct sio_namespace *nsp);
 
 /* Takes the socket out of all rooms. */
 void sio_rooms_leave(struct sio_socket *socket);

@@ -14,8 +14,33 @@ struct sio_room *sio_room_find(const struct sio_namespace *nsp, struct str name)
     return map_get(&nsp->rooms, name);
 }
 
-static struct sio_room *room_make(struct sio_namespace *nsp, struct str name)
+static void tell(struct sio_namespace *nsp, const struct sio_room *room, bool exists)
 {
+    const struct sio_observer *observer = &nsp->server->observer;
+
+    if (observer->room && room->told)
+        observer->room(observer->owner, nsp, room->name, exists);
+}
+
+void sio_rooms_tell(struct sio_namespace *nsp)
+{
+    uint32_t cursor = 0;
+    struct str name;
+    void *room;
+
+    while (map_next(&nsp->rooms, &cursor, &name, &room))
+        tell(nsp, room, true);
+}
+
+/* The room of that name is `joiner`'s own, or that of another socket. */
+static bool is_private(const struct sio_socket *joiner, struct str name)
+{
+    return str_equal(name, sio_socket_id(joiner)) || map_get(&joiner->nsp->sockets, name);
+}
+
+static struct sio_room *room_make(const struct sio_socket *socket, struct str name)
+{
+    struct sio_namespace *nsp = socket->nsp;
     struct sio_room *room = sio_room_find(nsp, name);
 
     if (room)
@@ -23,13 +48,17 @@ static struct sio_room *room_make(struct sio_namespace *nsp, struct str name)
     room = malloc(sizeof(*room) + name.size + 1);
     if (!room)
         return NULL;
-    *room = (struct sio_room){.name = str_of(room->bytes, name.size)};
+    *room = (struct sio_room){
+        .name = str_of(room->bytes, name.size),
+        .told = !is_private(socket, name),
+    };
     memcpy(room->bytes, name.at, name.size);
     list_init(&room->members);
     if (!map_put(&nsp->rooms, room->name, room)) {
         free(room);
         return NULL;
     }
+    tell(nsp, room, true);
     return room;
 }
 
@@ -37,6 +66,7 @@ static void room_release(struct sio_namespace *nsp, struct sio_room *room)
 {
     if (room->count > 0)
         return;
+    tell(nsp, room, false);
     map_remove(&nsp->rooms, room->name);
     free(room);
 }
@@ -91,7 +121,7 @@ bool sio_socket_join(struct sio_socket *socket, struct str name)
 
     if (socket->state == SIO_GONE || is_own(socket, name))
         return true;
-    room = room_make(socket->nsp, name);
+    room = room_make(socket, name);
     if (!room)
         return false;
     if (find(socket, room))
@@ -139,4 +169,31 @@ void sio_socket_rooms(const struct sio_socket *socket,
         room(context, sio_socket_id(socket));
     for (struct list *link = socket->rooms.next; link != &socket->rooms; link = link->next)
         room(context, CONTAINER_OF(link, struct sio_membership, in_socket)->room->name);
+}
+
+bool sio_namespace_has_room(const struct sio_namespace *nsp, struct str room)
+{
+    const struct sio_socket *owner = map_get(&nsp->sockets, room);
+
+    return (owner && owner->in_own_room) || sio_room_find(nsp, room);
+}
+
+void sio_namespace_rooms(const struct sio_namespace *nsp,
+                         void (*room)(void *context, struct str name), void *context)
+{
+    uint32_t cursor = 0;
+    struct str name;
+    void *found;
+
+    while (map_next(&nsp->sockets, &cursor, &name, &found)) {
+        if (((const struct sio_socket *)found)->in_own_room)
+            room(context, name);
+    }
+    cursor = 0;
+    while (map_next(&nsp->rooms, &cursor, &name, &found)) {
+        const struct sio_socket *owner = map_get(&nsp->sockets, name);
+
+        if (!owner || !owner->in_own_room)
+            room(context, name);
+    }
 }

@@ -65,8 +65,12 @@ void sio_server_free(struct sio_server *server)
         return;
     assert(list_empty(&server->clients));
     sio_acks_free(server);
-    while ((link = list_take_first(&server->namespaces)) != NULL)
-        sio_namespace_free(CONTAINER_OF(link, struct sio_namespace, in_server));
+    while ((link = list_take_first(&server->namespaces)) != NULL) {
+        struct sio_namespace *nsp = CONTAINER_OF(link, struct sio_namespace, in_server);
+
+        sio_namespace_closing(nsp);
+        sio_namespace_free(nsp);
+    }
     map_free(&server->names);
     free(server->slots);
     free(server);
