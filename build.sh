@@ -14,7 +14,8 @@ usage()
 ./build.sh COMMAND
   build                   build/skua, the static binary
   run [APP.lua] [ARGS]    build it and run APP.lua (lua/examples/relay.lua)
-  test [LAYER] [NAME]     build and run the tests; LAYER is lint, unit, protocol, e2e or fuzz, NAME a part of a file's name
+  test [LAYER] [NAME]     build and run the tests; LAYER is lint, unit, protocol, e2e, cluster or
+                          fuzz, NAME a part of a file's name
   asan                    build/skua-asan, under AddressSanitizer and UBSan
   fuzz [NAME|all SECONDS] run a fuzzer of tests/fuzz, or all, that long; alone: list them
   lint                    check format and run clang-tidy and shellcheck

@@ -126,7 +126,7 @@ layer_unit()
     done
 }
 
-# --- node: protocol and e2e ----------------------------------------------------------------------
+# --- node: protocol, e2e and cluster -------------------------------------------------------------
 
 install_node_modules()
 {
@@ -142,6 +142,7 @@ install_node_modules()
 prepare_node()
 {
     need_node
+    [ "$1" != cluster ] || need redis-server=redis-server openssl=openssl
     build
     [ ! -f tests/package.json ] || install_node_modules
 }
@@ -157,7 +158,7 @@ layer_node()
     local layer=$1 tap=$results/$1.tap status=0 ok bad files=()
     mapfile -t files < <(find tests -path "tests/$layer/*$2*.test.mjs" | LC_ALL=C sort)
     [ ${#files[@]} -gt 0 ] || return 0
-    attempt prepare_node || {
+    attempt prepare_node "$layer" || {
         verdict "$layer (not run: no binary or no node packages, see above)" 1
         return
     }
@@ -208,9 +209,9 @@ layer_fuzz()
 
 run_tests()
 {
-    local layers="lint unit protocol e2e fuzz" layer name
+    local layers="lint unit protocol e2e cluster fuzz" layer name
     case ${1:-} in
-    lint | unit | protocol | e2e | fuzz)
+    lint | unit | protocol | e2e | cluster | fuzz)
         layers=$1
         shift
         ;;

@@ -1,0 +1,141 @@
+// Servers of both kinds in one cluster, told what to do by a control client, and clients that record what they get.
+import { spawnSync } from "node:child_process";
+import { EventEmitter } from "node:events";
+import path from "node:path";
+import { io } from "socket.io-client";
+import msgpack from "socket.io-msgpack-parser";
+import { connected } from "./clients.mjs";
+import { ServerProcess } from "./process.mjs";
+import { SKUA, startSkua, TESTS } from "./servers.mjs";
+import { PATIENCE, until, within } from "./wait.mjs";
+
+const NAMESPACES = ["/", "/room"]; // those that the applications have from the start
+
+// kind: "skua" or "Node"; env: options of the applications
+const starts = {
+  skua: (env) => startSkua(app, { env }),
+  Node: (env) => new ServerProcess(process.execPath, [path.join(TESTS, "lib/reference_node.mjs")], { env }).ready(),
+};
+const app = path.join(TESTS, "cluster/app.lua");
+const knowsRedis = spawnSync(SKUA, ["check", app], { env: { ...process.env, ADAPTER: "pubsub", REDIS: "redis://127.0.0.1:1" } }).status === 0;
+const chosen = (process.env.SERVERS ?? (knowsRedis ? "skua,Node" : "Node")).split(",");
+export const kinds = Object.keys(starts).filter((kind) => chosen.includes(kind));
+
+// Every pair of kinds, or those that a test is about.
+export const pairs = kinds.flatMap((one) => kinds.map((other) => [one, other]));
+
+export class Server {
+  static async start(kind, env) {
+    const server = new Server();
+    server.kind = kind;
+    server.process = await starts[kind](env);
+    ({ port: server.port, url: server.url } = server.process);
+    server.control = io(`${server.url}/control`, { transports: ["websocket"], forceNew: true, ...parserOf(env) });
+    try {
+      await connected(server.control);
+    } catch (error) {
+      await server.kill();
+      throw error;
+    }
+    return server;
+  }
+
+  // Has the server do it, and gives the result.
+  async do(op, command = {}, ms = PATIENCE) {
+    const args = command.event === undefined ? {} : { args: [] };
+    const answer = new Promise((resolve) => this.control.emit("do", { op, ns: "/room", ...args, ...command }, resolve));
+    const result = await within(answer, `what ${this.kind} answers to "${op}"`, ms);
+    if (result?.failed) throw new Error(`${this.kind} could not ${op}: ${result.failed}`);
+    return result;
+  }
+
+  // To the namespace, or with { rooms, except, … } to a part of it.
+  emit(event, args = [], to = {}) {
+    return this.do("emit", { event, args, ...to });
+  }
+
+  async stop() {
+    this.control.disconnect();
+    await this.process.stop();
+  }
+
+  async kill() {
+    this.control.disconnect();
+    this.process.signal("SIGKILL");
+    await within(this.process.ended, "the end of a killed server");
+  }
+}
+
+const parserOf = (env) => (env.PARSER === "msgpack" ? { parser: msgpack } : {});
+
+// Servers of these kinds on one Redis, once each knows of all others.
+export async function startCluster(chosen, { redis, adapter, urls = {}, env = {} }) {
+  const servers = [];
+  try {
+    for (const [i, kind] of chosen.entries()) {
+      const own = { REDIS: urls[kind] ?? redis.url, ADAPTER: adapter, NAME: `${kind}-${i}`, ...env };
+      servers.push(await Server.start(kind, own));
+    }
+    await complete(servers, adapter === "streams" ? redis : null);
+  } catch (error) {
+    await Promise.all(servers.map((server) => server.kill()));
+    throw error;
+  }
+  return servers;
+}
+
+export async function complete(servers, streams) {
+  for (const server of servers)
+    for (const ns of NAMESPACES)
+      await until(async () => (await server.do("servers", { ns })) === servers.length, `${server.kind} counts ${servers.length} servers`);
+  if (streams) await readersStarted(streams, servers.length);
+}
+
+// The official streams adapter reads from "what comes next" until something has come, and between two such reads things
+// get lost. An entry that means nothing gets each reader over that.
+async function readersStarted(redis, count) {
+  const reading = async () => (await redis.command("CLIENT", "LIST")).split("\n").filter((line) => / cmd=xread /.test(line)).length;
+  await until(async () => (await reading()) >= count, `${count} servers read the stream`);
+  await redis.command("XADD", "socket.io", "*", "nothing", "");
+}
+
+// A client in a namespace; `got` holds [event, ...args] of all that came, in order.
+export class Client extends EventEmitter {
+  constructor(url, namespace = "/room", options = {}) {
+    super();
+    this.got = [];
+    this.socket = io(url + namespace, { transports: ["websocket"], forceNew: true, reconnection: false, ...options });
+    this.socket.onAny((...event) => {
+      if (typeof event.at(-1) !== "function") this.got.push(event);
+      this.emit("got");
+    });
+  }
+
+  static async connect(server, { namespace, rooms = [], ...options } = {}) {
+    const client = new Client(server.url, namespace, options);
+    await connected(client.socket);
+    client.id = client.socket.id;
+    if (rooms.length > 0) await client.ask("join", rooms);
+    return client;
+  }
+
+  ask(event, ...args) {
+    return within(new Promise((resolve) => this.socket.emit(event, ...args, resolve)), `the answer to "${event}"`);
+  }
+
+  // Another namespace on the same connection: a socket of the client library.
+  async join(namespace) {
+    const socket = this.socket.io.socket(namespace);
+    await connected(socket);
+    return socket;
+  }
+
+  // What came with this event's name: lists of arguments.
+  of(event) {
+    return this.got.filter(([name]) => name === event).map(([, ...args]) => args);
+  }
+
+  close() {
+    this.socket.io._close();
+  }
+}
