@@ -23,7 +23,9 @@ if env("ADAPTER", "") ~= "" then
 end
 
 if env("RECOVERY", "") ~= "" then
-  recovery { window = tonumber(env "RECOVERY"), skip_middlewares = on "SKIP_MIDDLEWARES" }
+  local options = { window = tonumber(env "RECOVERY"), skip_middlewares = on "SKIP_MIDDLEWARES" }
+  if env("BUFFER", "") ~= "" then options.buffer = env "BUFFER" end
+  recovery(options)
 end
 
 local server = env("NAME", "skua")
@@ -59,8 +61,11 @@ local function listen_to_servers(ns, name)
   ns:on_server("no-answer", function() sleep "1m" end)
 end
 
-for _, name in ipairs { "/", "/room" } do
-  spaces[name] = serve(namespace(name))
+local root = namespace "/"
+if env("ROOT_RECOVERY", "") ~= "" then root { recovery = env "ROOT_RECOVERY" } end
+
+for name, ns in pairs { ["/"] = root, ["/room"] = namespace "/room" } do
+  spaces[name] = serve(ns)
   listen_to_servers(spaces[name], name)
 end
 serve(namespace "/org-*")

@@ -17,9 +17,12 @@ const starts = {
   Node: (env) => new ServerProcess(process.execPath, [path.join(TESTS, "lib/reference_node.mjs")], { env }).ready(),
 };
 const app = path.join(TESTS, "cluster/app.lua");
-const knowsRedis = spawnSync(SKUA, ["check", app], { env: { ...process.env, ADAPTER: "pubsub", REDIS: "redis://127.0.0.1:1" } }).status === 0;
-const chosen = (process.env.SERVERS ?? (knowsRedis ? "skua,Node" : "Node")).split(",");
-export const kinds = Object.keys(starts).filter((kind) => chosen.includes(kind));
+const knows = (env) => spawnSync(SKUA, ["check", app], { env: { ...process.env, ...env } }).status === 0;
+export const kindsFor = (env) => {
+  const chosen = (process.env.SERVERS ?? (knows(env) ? "skua,Node" : "Node")).replace("reference", "Node").split(",");
+  return Object.keys(starts).filter((kind) => chosen.includes(kind));
+};
+export const kinds = kindsFor({ ADAPTER: "pubsub", REDIS: "redis://127.0.0.1:1" });
 
 // Every pair of kinds, or those that a test is about.
 export const pairs = kinds.flatMap((one) => kinds.map((other) => [one, other]));
