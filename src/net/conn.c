@@ -50,7 +50,7 @@ struct net_conn {
     struct net_task flush;
     struct tls *tls; /* NULL: plain */
     union {
-        struct timer timer;     /* while finishing and lingering */
+        struct timer timer;     /* while parted, finishing and lingering */
         struct net_grave grave; /* when closed */
     };
 
@@ -69,6 +69,7 @@ struct net_conn {
     bool owes_drained; /* something was queued since the last `drained` */
     bool paused;       /* by the owner */
     bool slowed;       /* by the backlog */
+    bool parted;       /* what is queued waits for the timer; only while open */
     bool peer_ended;   /* while finishing: nothing more to throw away */
     char address[INET6_ADDRSTRLEN];
 };
@@ -318,12 +319,18 @@ static void bury(struct net_grave *grave)
     free(CONTAINER_OF(grave, struct net_conn, grave));
 }
 
+static void join_parts(struct net_conn *conn)
+{
+    if (conn->parted)
+        timer_stop(net_loop_timers(conn->loop), &conn->timer);
+    conn->parted = false;
+}
+
 static void release(struct net_conn *conn)
 {
-    struct timer_wheel *timers = net_loop_timers(conn->loop);
-
+    join_parts(conn);
     if (conn->state == FINISHING || conn->state == LINGERING)
-        timer_stop(timers, &conn->timer);
+        timer_stop(net_loop_timers(conn->loop), &conn->timer);
     conn->state = CLOSED;
     list_remove(&conn->in_loop);
     net_task_cancel(&conn->flush);
@@ -428,8 +435,16 @@ static void flush(struct net_task *task)
 
     if (conn->state == CONDEMNED)
         end(conn, (enum net_end)conn->why);
-    else
+    else if (!conn->parted)
         after_write(conn, write_queue(conn, FLUSH_BYTES));
+}
+
+static void end_gap(struct timer *timer)
+{
+    struct net_conn *conn = CONTAINER_OF(timer, struct net_conn, timer);
+
+    conn->parted = false;
+    net_loop_flush_later(conn->loop, &conn->flush);
 }
 
 /* ---- reading ---- */
@@ -675,6 +690,23 @@ void net_conn_send(struct net_conn *conn, struct frame *frame)
         condemn(conn, NET_END_BACKLOG);
 }
 
+void net_conn_part(struct net_conn *conn)
+{
+    if (conn->state != OPEN || conn->blocked || conn->parted)
+        return;
+
+    /* The flush task that sending has queued makes up for the callbacks and the events. */
+    enum write_result result = write_queue(conn, conn->queued);
+
+    if (result == WRITE_FAILED)
+        condemn(conn, NET_END_ERROR);
+    if (result != WRITE_EMPTY)
+        return;
+    conn->parted = true;
+    timer_init(&conn->timer, end_gap);
+    restart_timer(conn, NET_CONN_GAP_MS);
+}
+
 static size_t sealed(const struct net_conn *conn)
 {
     return conn->tls ? tls_output(conn->tls).size : 0;
@@ -715,6 +747,7 @@ void net_conn_finish(struct net_conn *conn, uint32_t linger_ms)
         release(conn);
     if (conn->state != OPEN)
         return;
+    join_parts(conn);
     conn->state = FINISHING;
     conn->handler = NULL;
     conn->linger_ms = linger_ms;

@@ -51,6 +51,7 @@ struct net_conn_handler {
 
 enum {
     NET_ADDRESS_MAX = 64, /* bytes of a peer's address as text, with its NUL */
+    NET_CONN_GAP_MS = 1,  /* a process that waits for bytes wakes within 0.1 ms */
 };
 
 /* Takes over a connected non-blocking socket. NULL (and the fd closed) when out of memory. */
@@ -76,6 +77,10 @@ void net_conn_set_backlog(struct net_conn *conn, size_t backlog);
 /* Queues the frame's wire bytes; takes a reference of its own. Frames queued on a conn that is
  * ending are dropped. */
 void net_conn_send(struct net_conn *conn, struct frame *frame);
+
+/* Gives what is queued to the kernel now; what is queued from here on follows NET_CONN_GAP_MS later,
+ * so that a peer on the same machine too reads the two apart. */
+void net_conn_part(struct net_conn *conn);
 
 /* Bytes queued and not yet given to the kernel. */
 size_t net_conn_queued(const struct net_conn *conn);

@@ -303,6 +303,9 @@ static bool attach(struct net_ws *ws, struct http_exchange *exchange, size_t bac
     net_conn_set_backlog(ws->conn, backlog);
     net_conn_set_handler(ws->conn, &conn_handler, ws);
     net_conn_send(ws->conn, answer);
+    /* Clients that begin to listen only once they are told of the 101 would lose a message that
+     * they read together with it. Node needs as long by nature. */
+    net_conn_part(ws->conn);
     if (start->size > 0)
         net_loop_later(net_conn_loop(ws->conn), &start->task);
     else

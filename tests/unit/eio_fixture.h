@@ -325,6 +325,7 @@ static inline int upgrade_to(const char *query)
     int client = new_client();
 
     request(client, "GET", query, UPGRADE_HEADERS, NULL);
+    pass_ms(NET_CONN_GAP_MS);
     return client;
 }
 

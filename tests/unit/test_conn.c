@@ -317,6 +317,87 @@ static void one_turn_gives_the_kernel_a_bounded_share(void **state)
     assert_in_range(20 * size - net_conn_queued(conn), 1, BACKLOG);
 }
 
+/* ---- parts ---- */
+
+/* Moves the timers' clock ahead of the real one, so that only this moves it. */
+static void pass_ms(uint64_t ms)
+{
+    struct timer_wheel *wheel = net_loop_timers(loop);
+
+    timer_wheel_advance(wheel, wheel->clock_ms + ms);
+    turn();
+}
+
+/* 10 bytes that have left and 10 that wait for the gap's end. */
+static void part(void)
+{
+    size_t got = 0;
+
+    pass_ms(UINT64_C(3600) * 1000);
+    send_counting(10, 0);
+    net_conn_part(conn);
+    send_counting(10, 10);
+    assert_true(peer_takes(&got));
+    assert_int_equal(got, 10);
+    turns(3);
+    assert_true(peer_takes(&got));
+    assert_int_equal(got, 10);
+    assert_int_equal(net_conn_queued(conn), 10);
+    assert_int_equal(seen.drained, 0);
+}
+
+static void what_follows_a_part_leaves_when_the_gap_is_over(void **state)
+{
+    size_t got = 10;
+
+    (void)state;
+    part();
+    pass_ms(NET_CONN_GAP_MS);
+    assert_true(peer_takes(&got));
+    assert_int_equal(got, 20);
+    assert_int_equal(seen.drained, 1);
+
+    send_counting(10, 20);
+    turn();
+    assert_true(peer_takes(&got));
+    assert_int_equal(got, 30);
+}
+
+static void a_conn_may_end_within_the_gap(void **state)
+{
+    size_t got = 10;
+
+    (void)state;
+    part();
+    net_conn_finish(conn, 0);
+    turn();
+    assert_false(peer_takes(&got));
+    assert_int_equal(got, 20);
+    assert_int_equal(seen.ended, 1);
+
+    tear_down(state);
+    assert_int_equal(set_up(state), 0);
+    part();
+    hang_up();
+    turns(2);
+    assert_int_equal(seen.closed, 1);
+}
+
+static void there_is_no_gap_while_the_kernel_takes_nothing(void **state)
+{
+    size_t got = 0;
+
+    (void)state;
+    send_counting(200000, 0);
+    net_conn_part(conn);
+    while (net_conn_queued(conn) > 0) {
+        assert_true(peer_takes(&got));
+        turn();
+    }
+    assert_true(peer_takes(&got));
+    assert_int_equal(got, 200000);
+}
+
 /* ---- the backlog ---- */
 
 static void what_the_kernel_takes_does_not_count_as_backlog(void **state)
@@ -725,6 +806,9 @@ int main(void)
         LOCAL(every_mix_of_sizes_arrives_whole_through_a_small_buffer),
         LOCAL(a_frame_is_shared_and_given_back),
         LOCAL(a_blocked_queue_goes_on_when_the_peer_reads),
+        LOCAL(what_follows_a_part_leaves_when_the_gap_is_over),
+        LOCAL(a_conn_may_end_within_the_gap),
+        LOCAL(there_is_no_gap_while_the_kernel_takes_nothing),
         TCP(one_turn_gives_the_kernel_a_bounded_share),
         LOCAL(what_the_kernel_takes_does_not_count_as_backlog),
         LOCAL(a_queue_at_the_limit_lives_and_one_byte_more_ends_it_from_the_loop),

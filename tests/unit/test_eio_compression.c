@@ -200,6 +200,7 @@ static int open_deflating(const char *offer)
     snprintf(headers, sizeof(headers), UPGRADE_HEADERS "Sec-WebSocket-Extensions: %s\r\n",
              offer);
     request(client, "GET", "EIO=4&transport=websocket", headers, NULL);
+    pass_ms(NET_CONN_GAP_MS);
     read_all(client);
     assert_events("open websocket;");
     return client;

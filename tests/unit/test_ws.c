@@ -70,12 +70,22 @@ static void connect_ws(void)
     connect_peer();
 }
 
+/* Behind the 101, what is sent waits a moment. */
+static void pass_gap(void)
+{
+    struct timer_wheel *wheel = net_loop_timers(loop);
+
+    timer_wheel_advance(wheel, wheel->clock_ms + NET_CONN_GAP_MS);
+    settle();
+}
+
 static void open_ws(void)
 {
     connect_ws();
     send_text(HANDSHAKE);
     got(SWITCHED "\r\n");
     assert_non_null(ws);
+    pass_gap();
     buf_reset(&answer);
 }
 
