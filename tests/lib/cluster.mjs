@@ -31,6 +31,7 @@ export class Server {
   static async start(kind, env) {
     const server = new Server();
     server.kind = kind;
+    server.name = env.NAME ?? kind;
     server.process = await starts[kind](env);
     ({ port: server.port, url: server.url } = server.process);
     server.control = io(`${server.url}/control`, { transports: ["websocket"], forceNew: true, ...parserOf(env) });
