@@ -28,6 +28,7 @@ const char *hit_name(enum hit hit)
         [HIT_EVENTS] = "too_many_events",
         [HIT_BACKLOG] = "full_backlogs",
         [HIT_VOLATILE] = "dropped_volatile",
+        [HIT_RECOVERY_BUFFER] = "full_recovery_buffers",
     };
 
     assert((size_t)hit < sizeof(names) / sizeof(names[0]));

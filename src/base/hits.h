@@ -27,7 +27,8 @@ enum hit {
     HIT_ATTACHMENTS,
     HIT_EVENTS,
     HIT_BACKLOG,
-    HIT_VOLATILE, /* events dropped */
+    HIT_VOLATILE,        /* events dropped */
+    HIT_RECOVERY_BUFFER, /* times that events or sessions were forgotten for room */
     HIT_KINDS,
 };
 

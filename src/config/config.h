@@ -156,6 +156,25 @@ enum cfg_namespace_kind {
     CFG_NAMESPACE_FUNCTION,
 };
 
+/* Connection state recovery. */
+struct cfg_recovery {
+    uint32_t window_ms; /* 0: off */
+    bool skip_middlewares;
+    uint64_t buffer; /* bytes of events and sessions kept a namespace */
+};
+
+#define CFG_RECOVERY_DEFAULT                                                                   \
+    ((struct cfg_recovery){.window_ms = 120000, .buffer = UINT64_C(64) << 20})
+
+/* What a namespace says of its own, until all statements are read. */
+struct cfg_namespace_recovery {
+    bool given;
+    bool off;
+    uint32_t window_ms; /* 0: not given alone */
+    int table;          /* registry reference, or CFG_NO_REF */
+    int line;
+};
+
 struct cfg_namespace {
     enum cfg_namespace_kind kind;
     struct str name;      /* or the pattern */
@@ -163,6 +182,8 @@ struct cfg_namespace {
     uint64_t max_payload; /* 0: the limit of the whole */
     struct str *origins;
     size_t origin_count;
+    struct cfg_recovery recovery;
+    struct cfg_namespace_recovery own_recovery;
     struct cfg_handlers use;
     struct cfg_handlers use_event;
     struct cfg_handlers on;
@@ -176,6 +197,7 @@ struct config {
     struct cfg_cors cors;
     struct cfg_engine engine;
     struct cfg_limits limits;
+    struct cfg_recovery recovery;     /* of namespaces that say nothing */
     struct cfg_namespace *namespaces; /* in order of declaration; "/" only if declared */
     size_t namespace_count;
     enum log_level log_level;

@@ -338,6 +338,7 @@ static void finish(struct cfg_loader *loader)
     if (config->listen_count == 0 && loader->fault_count == 0)
         cfg_fault(loader, 0, "listen: expected at least one, such as listen \"0.0.0.0:3000\"");
     cfg_finish_listens(loader);
+    cfg_finish_recovery(loader);
 }
 
 struct config *cfg_load(lua_State *L, const char *name, struct str source,

@@ -31,10 +31,18 @@ static void read_origins(struct cfg_loader *loader, struct cfg_place place, int 
         nsp->origin_count = 0;
 }
 
+static void read_recovery(struct cfg_loader *loader, struct cfg_place place, int index,
+                          void *base)
+{
+    cfg_read_namespace_recovery(loader, place, index,
+                                &((struct cfg_namespace *)base)->own_recovery);
+}
+
 static const struct cfg_key namespace_keys[] = {
     {"max_payload", CFG_SIZE, offsetof(struct cfg_namespace, max_payload), 1,  UINT64_C(4) << 30,
      NULL},
     {"origins",             CFG_CUSTOM,             0,                    0,                   0, read_origins},
+    {"recovery",             CFG_CUSTOM,            0,                   0,                   0,  read_recovery },
 };
 
 /* namespace "/x" { … }: the object is called with its options and returned. */
@@ -206,7 +214,9 @@ static int statement_namespace(lua_State *L)
 {
     struct cfg_loader *loader = cfg_loader_of(L);
     struct config *config = loader->config;
-    struct cfg_namespace nsp = {.function = CFG_NO_REF, .line = cfg_current_line(L)};
+    struct cfg_namespace nsp = {.function = CFG_NO_REF,
+                                .own_recovery = {.table = CFG_NO_REF},
+                                .line = cfg_current_line(L)};
 
     if (lua_isfunction(L, 1)) {
         nsp.kind = CFG_NAMESPACE_FUNCTION;

@@ -124,6 +124,12 @@ void cfg_finish_cors(struct cfg_loader *loader, int line);
 void cfg_read_compression(struct cfg_loader *loader, struct cfg_place place, int index,
                           struct cfg_compression *to);
 
+/* recovery.c */
+int cfg_statement_recovery(lua_State *L);
+void cfg_read_namespace_recovery(struct cfg_loader *loader, struct cfg_place place, int index,
+                                 struct cfg_namespace_recovery *to);
+void cfg_finish_recovery(struct cfg_loader *loader);
+
 /* nearest.c */
 
 /* The candidate that differs least from `word`, or NULL when none is near. */

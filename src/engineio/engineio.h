@@ -182,4 +182,7 @@ bool eio_session_takes_volatile(struct eio_session *session);
  * later; meanwhile nothing is delivered). */
 void eio_session_close(struct eio_session *session);
 
+/* Its client is known to be gone: `closed` comes with EIO_TRANSPORT_CLOSE, from the loop. */
+void eio_session_abandon(struct eio_session *session);
+
 #endif

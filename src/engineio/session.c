@@ -388,6 +388,11 @@ void eio_session_close(struct eio_session *session)
     eio_session_await_close(session);
 }
 
+void eio_session_abandon(struct eio_session *session)
+{
+    eio_session_end(session, EIO_TRANSPORT_CLOSE);
+}
+
 /* --- what it is --------------------------------------------------------------------------- */
 
 void eio_session_set_data(struct eio_session *session, void *data)

@@ -35,18 +35,6 @@ static struct sio_args encode(lua_State *L, struct script *script)
     return value_writer_args(&script->writer);
 }
 
-static bool emit_to_socket(struct sio_socket *socket, const struct sio_args *args,
-                           unsigned flags)
-{
-    struct sio_packet *packet = sio_packet_event(sio_socket_namespace(socket), args, NULL);
-
-    if (!packet)
-        return false;
-    sio_socket_emit(socket, packet, flags);
-    sio_packet_unref(packet);
-    return true;
-}
-
 int script_emit(lua_State *L)
 {
     struct script *script = script_started(L, "emit");
@@ -60,7 +48,7 @@ int script_emit(lua_State *L)
     if (target->single) {
         socket = sio_socket_find(script->server, target->socket);
         alive = socket != NULL;
-        if (alive && !emit_to_socket(socket, &args, target->flags))
+        if (alive && !sio_socket_event(socket, &args, target->flags))
             return luaL_error(L, "emit: out of memory");
     } else if (script_sio_target(script, target, &to)) {
         sio_broadcast(&to, &args, target->flags);

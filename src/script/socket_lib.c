@@ -67,11 +67,11 @@ static void get_rooms(lua_State *L, const struct socket_object *object)
     }
 }
 
-/* Connection state recovery does not exist yet, so nobody was recovered. */
 static void get_recovered(lua_State *L, const struct socket_object *object)
 {
-    (void)object;
-    lua_pushboolean(L, false);
+    const struct sio_socket *socket = find(L, object);
+
+    lua_pushboolean(L, socket && sio_socket_recovered(socket));
 }
 
 static void get_connected(lua_State *L, const struct socket_object *object)

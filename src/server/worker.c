@@ -128,6 +128,15 @@ static bool make_engine(struct worker *worker)
     return worker->engine != NULL;
 }
 
+static struct sio_recovery_options recovery_of(const struct cfg_recovery *recovery)
+{
+    return (struct sio_recovery_options){
+        .window_ms = recovery->window_ms,
+        .buffer = recovery->buffer,
+        .skip_middlewares = recovery->skip_middlewares,
+    };
+}
+
 static bool add_namespace(struct worker *worker, size_t index)
 {
     static const enum sio_namespace_kind kinds[] = {
@@ -142,10 +151,21 @@ static bool add_namespace(struct worker *worker, size_t index)
         .max_payload = nsp->max_payload,
         .origins = nsp->origins,
         .origin_count = nsp->origin_count,
+        .recovery = recovery_of(&nsp->recovery),
         .data = script_namespace(worker->script, index),
     };
 
     return sio_namespace_add(worker->sio, &options) != NULL;
+}
+
+/* From a ping's sending to the time-out of the next: what was sent before that ping has arrived, or
+ * the loss is noticed by then. */
+static uint32_t unnoticed_ms(const struct cfg_engine *engine)
+{
+    uint64_t time_ms =
+        (uint64_t)engine->ping_interval_ms + 2 * (uint64_t)engine->ping_timeout_ms;
+
+    return time_ms < UINT32_MAX ? (uint32_t)time_ms : UINT32_MAX;
 }
 
 static bool make_sio(struct worker *worker)
@@ -158,6 +178,8 @@ static bool make_sio(struct worker *worker)
         .hits = &worker->hits,
         .cleanup_empty_children = worker->config->engine.cleanup_empty_child_namespaces,
         .msgpack = worker->config->engine.msgpack,
+        .recovery = recovery_of(&worker->config->recovery),
+        .unnoticed_ms = unnoticed_ms(&worker->config->engine),
     };
 
     worker->sio = sio_server_new(worker->loop, &worker->random, &worker->log, &options, &app);

@@ -1,4 +1,4 @@
-#include "private.h"
+#include "recovery.h"
 
 #include <stdlib.h>
 
@@ -78,39 +78,118 @@ void sio_target_walk(const struct sio_target *target,
 /* --- sending --------------------------------------------------------------------------------- */
 
 struct broadcast {
+    struct sio_packet *packet; /* made for the first receiver; NULL when out of memory */
     const struct sio_args *event_json;
     unsigned flags;
     size_t count;
-    const struct sio_namespace *nsp; /* that `packet` was made for */
-    struct sio_packet *packet;       /* made for the first receiver; NULL when out of memory */
+    bool failed;
 };
 
 static void send_to(void *context, struct sio_socket *socket)
 {
     struct broadcast *broadcast = context;
 
-    if (broadcast->nsp != socket->nsp) {
-        sio_packet_unref(broadcast->packet);
-        broadcast->nsp = socket->nsp;
+    if (!broadcast->packet && !broadcast->failed)
         broadcast->packet = sio_packet_event(socket->nsp, broadcast->event_json, NULL);
-        if (!broadcast->packet)
-            log_error(socket->nsp->server->log, "out of memory for a broadcast",
-                      log_str("namespace", socket->nsp->name), LOG_END);
-    }
-    if (!broadcast->packet)
+    if (!broadcast->packet) {
+        broadcast->failed = true;
         return;
+    }
     sio_socket_send(socket, broadcast->packet, broadcast->flags);
     broadcast->count++;
+}
+
+/* An event that is kept is encoded for that alone, if need be, and bears its offset. */
+static struct sio_packet *encode_kept(const struct sio_namespace *nsp,
+                                      const struct sio_args *event_json, struct sio_mark *mark)
+{
+    const struct sio_keeper *keeper = &nsp->server->keeper;
+    struct sio_args with_offset = *event_json;
+    struct sio_packet *packet = NULL;
+    struct buf offset;
+    uint64_t place;
+
+    buf_init(&offset, SIO_OFFSET_MAX);
+    if (mark->offset.size > 0) {
+        with_offset.offset = mark->offset;
+    } else {
+        place = mark->bus != SIO_BUS_NONE ? mark->bus
+                : keeper->place           ? keeper->place(keeper->owner, nsp)
+                                          : 0;
+        sio_offset_write(&offset, nsp, nsp->server->origin, nsp->next_number, place);
+        with_offset.offset = buf_str(&offset);
+    }
+    if (!buf_failed(&offset))
+        packet = sio_packet_event(nsp, &with_offset, NULL);
+    buf_free(&offset);
+    if (mark->origin == 0)
+        mark->number = nsp->next_number;
+    return packet;
+}
+
+size_t sio_broadcast_marked(const struct sio_target *target, const struct sio_args *event_json,
+                            unsigned flags, struct sio_mark *mark)
+{
+    struct broadcast broadcast = {.event_json = event_json, .flags = flags};
+    struct sio_namespace *nsp = target->nsp;
+
+    if (!sio_log_takes(nsp, flags)) {
+        if (mark->origin == 0)
+            mark->number = 0;
+    } else {
+        broadcast.packet = encode_kept(nsp, event_json, mark);
+        if (broadcast.packet)
+            sio_log_add(target, broadcast.packet, mark, false);
+        else
+            broadcast.failed = true;
+    }
+    walk_namespace(nsp, target, send_to, &broadcast);
+    if (broadcast.failed)
+        log_error(nsp->server->log, "out of memory for a broadcast",
+                  log_str("namespace", nsp->name), LOG_END);
+    sio_packet_unref(broadcast.packet);
+    return broadcast.count;
 }
 
 size_t sio_broadcast(const struct sio_target *target, const struct sio_args *event_json,
                      unsigned flags)
 {
-    struct broadcast broadcast = {.event_json = event_json, .flags = flags};
+    const struct list *children = &target->nsp->children;
+    size_t count = 0;
 
-    sio_target_walk(target, send_to, &broadcast);
-    sio_packet_unref(broadcast.packet);
-    return broadcast.count;
+    if (!is_parent(target->nsp))
+        return sio_broadcast_marked(target, event_json, flags,
+                                    &(struct sio_mark){.bus = SIO_BUS_NONE});
+    for (struct list *link = children->next; link != children; link = link->next) {
+        struct sio_target child = *target;
+
+        child.nsp = CONTAINER_OF(link, struct sio_namespace, in_parent);
+        count += sio_broadcast_marked(&child, event_json, flags,
+                                      &(struct sio_mark){.bus = SIO_BUS_NONE});
+    }
+    return count;
+}
+
+bool sio_socket_event(struct sio_socket *socket, const struct sio_args *event_json,
+                      unsigned flags)
+{
+    struct sio_namespace *nsp = socket->nsp;
+    struct str id = sio_socket_id(socket);
+    const struct sio_target own = {.nsp = nsp, .rooms = &id, .room_count = 1};
+    struct sio_mark mark = {.bus = SIO_BUS_NONE};
+    bool kept = socket->state != SIO_GONE && sio_log_takes(nsp, flags);
+    struct sio_packet *packet =
+        kept ? encode_kept(nsp, event_json, &mark) : sio_packet_event(nsp, event_json, NULL);
+
+    if (!packet)
+        return false;
+    if (kept) {
+        sio_log_add(&own, packet, &mark, true);
+        sio_socket_kept(socket)->emitted = true;
+    }
+    sio_socket_emit(socket, packet, flags);
+    sio_packet_unref(packet);
+    return true;
 }
 
 /* --- visiting -------------------------------------------------------------------------------- */

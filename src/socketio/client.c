@@ -1,6 +1,6 @@
 #include "base/rate.h"
 #include "legacy.h"
-#include "private.h"
+#include "recovery.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -101,6 +101,17 @@ void sio_client_close(struct sio_client *client)
     timer_stop(net_loop_timers(client->server->loop), &client->connect_timer);
     sio_decoder_reset(&client->decoder);
     eio_session_close(client->session);
+}
+
+void sio_client_abandon(struct sio_client *client)
+{
+    enum sio_disconnect_reason reason = SIO_TRANSPORT_CLOSE;
+
+    client->closing = true;
+    client->close_asked = true;
+    sio_client_each(client, end_socket, &reason);
+    sio_decoder_reset(&client->decoder);
+    eio_session_abandon(client->session);
 }
 
 /* --- faults ---------------------------------------------------------------------------------- */
@@ -244,7 +255,7 @@ static void take_connect(struct sio_client *client, struct sio_incoming *in)
         sio_client_close(client);
         return;
     }
-    server->app.connecting(server->app.owner, socket);
+    sio_restore(socket);
 }
 
 void sio_client_begin(struct sio_client *client)

@@ -1,4 +1,4 @@
-#include "private.h"
+#include "recovery.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -84,6 +84,8 @@ static struct sio_namespace *new_namespace(struct sio_server *server,
         .max_payload = options->max_payload,
         .origins = options->origins,
         .origin_count = options->origin_count,
+        .recovery = options->recovery,
+        .next_number = 1,
         .data = options->data,
     };
     name = (char *)(nsp + 1);
@@ -124,6 +126,7 @@ struct sio_namespace *sio_namespace_add(struct sio_server *server,
     root->max_payload = options->max_payload;
     root->origins = options->origins;
     root->origin_count = options->origin_count;
+    root->recovery = options->recovery;
     root->data = options->data;
     return root;
 }
@@ -131,6 +134,7 @@ struct sio_namespace *sio_namespace_add(struct sio_server *server,
 void sio_namespace_free(struct sio_namespace *nsp)
 {
     assert(map_size(&nsp->sockets) == 0 && map_size(&nsp->rooms) == 0);
+    sio_log_free(nsp);
     map_free(&nsp->sockets);
     map_free(&nsp->rooms);
     free(nsp);
@@ -184,6 +188,7 @@ struct sio_namespace *sio_namespace_child(struct sio_namespace *parent, struct s
                                               .max_payload = parent->max_payload,
                                               .origins = parent->origins,
                                               .origin_count = parent->origin_count,
+                                              .recovery = parent->recovery,
                                               .data = parent->data,
                                           });
     if (!child) {
@@ -208,7 +213,7 @@ void sio_namespace_release(struct sio_namespace *nsp)
 
     if (!nsp->parent || !server->options.cleanup_empty_children)
         return;
-    if (nsp->joining > 0 || map_size(&nsp->sockets) > 0 ||
+    if (nsp->joining > 0 || map_size(&nsp->sockets) > 0 || nsp->log ||
         map_get(&server->names, nsp->name) != nsp)
         return;
     sio_namespace_closing(nsp);

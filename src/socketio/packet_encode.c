@@ -36,12 +36,13 @@ static char *put(char *to, struct str text)
     return to + text.size;
 }
 
-/* `count` is empty or a binary packet's "<count>-". */
+/* `count` is empty or a binary packet's "<count>-"; an offset becomes the array's last item. */
 static struct frame *frame_with(enum sio_packet_type type, struct str count, struct str nsp,
-                                struct str id, struct str json)
+                                struct str id, struct str json, struct str offset)
 {
     struct str shown = str_equal(nsp, STR("/")) ? STR("") : nsp;
-    size_t size = 1 + count.size + shown.size + (shown.size > 0) + id.size + json.size;
+    size_t added = offset.size > 0 ? offset.size + 3 : 0; /* comma and quotes */
+    size_t size = 1 + count.size + shown.size + (shown.size > 0) + id.size + json.size + added;
     char *to, *start;
     struct frame *frame = eio_text_message(size, &to);
 
@@ -55,6 +56,14 @@ static struct frame *frame_with(enum sio_packet_type type, struct str count, str
         *to++ = ',';
     to = put(to, id);
     to = put(to, json);
+    if (offset.size > 0) {
+        assert(to[-1] == ']');
+        to[-1] = ',';
+        *to++ = '"';
+        to = put(to, offset);
+        *to++ = '"';
+        *to++ = ']';
+    }
     assert((size_t)(to - start) == size);
     return frame;
 }
@@ -63,7 +72,7 @@ struct frame *sio_frame_new(enum sio_packet_type type, struct str nsp, struct st
                             struct str json)
 {
     assert(type < SIO_BINARY_EVENT);
-    return frame_with(type, STR(""), nsp, id, json);
+    return frame_with(type, STR(""), nsp, id, json, STR(""));
 }
 
 static bool add_attachments(struct sio_packet *packet, const struct sio_args *args)
@@ -96,7 +105,8 @@ struct sio_packet *sio_packet_new(enum sio_packet_type type, struct str nsp, str
         type = type == SIO_EVENT ? SIO_BINARY_EVENT : SIO_BINARY_ACK;
         count = snprintf(text, sizeof(text), "%u-", args->attachment_count);
     }
-    packet->frames[0] = frame_with(type, str_of(text, (size_t)count), nsp, id, args->json);
+    packet->frames[0] =
+        frame_with(type, str_of(text, (size_t)count), nsp, id, args->json, args->offset);
     if (packet->frames[0]) {
         packet->frame_count = 1;
         if (add_attachments(packet, args))

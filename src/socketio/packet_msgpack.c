@@ -236,15 +236,25 @@ static bool write_packet(struct buf *to, enum sio_packet_type type, struct str n
 static struct frame *make_frame(enum sio_packet_type type, struct str nsp, struct str id,
                                 const struct sio_args *args)
 {
+    struct sio_args whole = *args;
     struct frame *frame = NULL;
-    struct buf bytes;
+    struct buf bytes, json;
 
     buf_init(&bytes, SIZE_MAX);
-    if (write_packet(&bytes, type, nsp, id, args))
+    buf_init(&json, SIZE_MAX);
+    if (args->offset.size > 0) {
+        buf_add(&json, args->json.at, args->json.size - 1);
+        buf_add_str(&json, STR(",\""));
+        buf_add_str(&json, args->offset);
+        buf_add_str(&json, STR("\"]"));
+        whole.json = buf_str(&json);
+    }
+    if (!buf_failed(&json) && write_packet(&bytes, type, nsp, id, &whole))
         frame = frame_new(FRAME_BINARY, bytes.size);
     if (frame)
         memcpy(frame_payload(frame), bytes.at, bytes.size);
     buf_free(&bytes);
+    buf_free(&json);
     return frame;
 }
 

@@ -8,6 +8,7 @@
  *   rooms.c      memberships
  *   broadcast.c  who is a target, sending to them
  *   ack.c        answers that are waited for
+ *   recovery_*.c what lost sockets leave and miss (recovery.h)
  *   packet_*.c   packets as text and as MessagePack (packet.h)
  *   codec.c      which of the two
  *   legacy.c     what old clients write as a namespace (legacy.h)
@@ -51,6 +52,10 @@ struct sio_server {
     struct sio_slot *slots;
     uint32_t slot_count;
     uint32_t free_slot;
+    uint64_t origin;  /* this server's name in offsets */
+    struct map saved; /* lost sockets by their private ids */
+    struct map pids;  /* connected ones */
+    struct sio_keeper keeper;
 };
 
 struct sio_client {
@@ -86,6 +91,11 @@ struct sio_namespace {
     uint32_t child_count;
     uint64_t next_ack;
     uint64_t mark; /* see broadcast.c */
+    struct sio_recovery_options recovery;
+    struct sio_log *log;  /* NULL: nothing is kept */
+    uint64_t next_number; /* of the next event that is kept, from 1 on */
+    uint64_t cut;         /* up to here events may be missing, until: */
+    uint64_t cut_until_ms;
     struct net_grave grave;
 };
 
@@ -114,7 +124,8 @@ struct sio_socket {
     uint8_t state;
     bool in_own_room; /* has never left it: there is no membership for it */
     bool prefixed;    /* the id is "/nsp#" and the session's: an old client's */
-    char id[];        /* with events_per_second then the state of base/rate.h, not aligned */
+    char id
+        []; /* then, each if it is needed: the state of base/rate.h, not aligned; struct sio_kept */
 };
 
 struct sio_room {
@@ -153,6 +164,9 @@ void sio_client_closed(struct sio_client *client, enum sio_disconnect_reason rea
 /* Closes the session; nothing is read any more. */
 void sio_client_close(struct sio_client *client);
 
+/* Takes the client for lost: its sockets end at once with "transport close". */
+void sio_client_abandon(struct sio_client *client);
+
 /* Calls back with the sockets that are there now and still are when their turn comes. */
 void sio_client_each(struct sio_client *client,
                      void (*visit)(struct sio_socket *socket, const void *context),
@@ -182,6 +196,9 @@ struct sio_socket *sio_socket_new(struct sio_client *client, struct sio_namespac
 /* Ends an accepted socket, or drops one in middleware without a word to the application. */
 void sio_socket_end(struct sio_socket *socket, enum sio_disconnect_reason reason);
 void sio_socket_send(struct sio_socket *socket, struct sio_packet *packet, unsigned flags);
+
+/* Where its struct sio_kept is: bytes from its beginning (recovery.h). */
+size_t sio_socket_kept_at(const struct sio_socket *socket);
 
 /* --- codec.c --- */
 

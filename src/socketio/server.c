@@ -1,4 +1,4 @@
-#include "private.h"
+#include "recovery.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -47,8 +47,15 @@ struct sio_server *sio_server_new(struct net_loop *loop, struct random *random,
     list_init(&server->namespaces);
     list_init(&server->clients);
     list_init(&server->acks);
+    map_init(&server->saved);
+    map_init(&server->pids);
+    random_bytes(random, &server->origin, sizeof(server->origin));
+    server->origin = server->origin >> (64 - SIO_ORIGIN_BITS) | 1; /* 0 is nobody */
 
-    server->root = sio_namespace_add(server, &(struct sio_namespace_options){.name = STR("/")});
+    server->root = sio_namespace_add(server, &(struct sio_namespace_options){
+                                                 .name = STR("/"),
+                                                 .recovery = options->recovery,
+                                             });
     if (!server->root) {
         sio_server_free(server);
         return NULL;
@@ -65,6 +72,7 @@ void sio_server_free(struct sio_server *server)
         return;
     assert(list_empty(&server->clients));
     sio_acks_free(server);
+    sio_sessions_free(server);
     while ((link = list_take_first(&server->namespaces)) != NULL) {
         struct sio_namespace *nsp = CONTAINER_OF(link, struct sio_namespace, in_server);
 
@@ -74,6 +82,16 @@ void sio_server_free(struct sio_server *server)
     map_free(&server->names);
     free(server->slots);
     free(server);
+}
+
+uint64_t sio_server_origin(const struct sio_server *server)
+{
+    return server->origin;
+}
+
+void sio_server_keep(struct sio_server *server, const struct sio_keeper *keeper)
+{
+    server->keeper = *keeper;
 }
 
 /* --- handles --------------------------------------------------------------------------------- */

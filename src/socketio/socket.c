@@ -1,6 +1,7 @@
-#include "private.h"
+#include "recovery.h"
 
 #include <assert.h>
+#include <stdalign.h>
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -21,15 +22,31 @@ static void write_id(struct sio_socket *socket, size_t prefix)
         random_id(nsp->server->random, socket->id);
 }
 
+/* The id begins in what would be padding: 160 bytes for most. */
+static size_t size_without_kept(const struct sio_namespace *nsp, size_t prefix)
+{
+    size_t rate = nsp->server->options.events_per_second > 0 ? sizeof(uint64_t) : 0;
+
+    return offsetof(struct sio_socket, id) + prefix + RANDOM_ID_SIZE + rate;
+}
+
+size_t sio_socket_kept_at(const struct sio_socket *socket)
+{
+    size_t prefix = socket->prefixed ? socket->nsp->name.size + 1 : 0;
+    size_t align = alignof(struct sio_kept);
+
+    return (size_without_kept(socket->nsp, prefix) + align - 1) / align * align;
+}
+
 struct sio_socket *sio_socket_new(struct sio_client *client, struct sio_namespace *nsp,
                                   struct str auth)
 {
     bool prefixed = client->legacy && !str_equal(nsp->name, STR("/"));
     size_t prefix = prefixed ? nsp->name.size + 1 : 0;
-    /* The id begins in what would be padding: 160 bytes for most. */
-    size_t size = offsetof(struct sio_socket, id) + prefix + RANDOM_ID_SIZE;
-    size_t rate = nsp->server->options.events_per_second > 0 ? sizeof(uint64_t) : 0;
-    struct sio_socket *socket = malloc(size + rate);
+    size_t size = size_without_kept(nsp, prefix);
+    size_t kept =
+        nsp->recovery.window_ms > 0 ? sizeof(struct sio_kept) + alignof(struct sio_kept) : 0;
+    struct sio_socket *socket = calloc(1, size + kept);
 
     _Static_assert(offsetof(struct sio_socket, id) + RANDOM_ID_SIZE >= sizeof(*socket) &&
                        offsetof(struct sio_socket, id) + RANDOM_ID_SIZE <= 160,
@@ -44,7 +61,6 @@ struct sio_socket *sio_socket_new(struct sio_client *client, struct sio_namespac
         .auth_size = auth.size,
         .prefixed = prefixed,
     };
-    memset((char *)socket + size, 0, rate);
     list_init(&socket->rooms);
     list_init(&socket->acks);
     if (auth.size > 0) {
@@ -93,9 +109,10 @@ static void unlink_from_client(struct sio_socket *socket)
 }
 
 /* Ends a socket that the application has never seen connected. */
-static void drop(struct sio_socket *socket)
+static void drop(struct sio_socket *socket, bool lost)
 {
     assert(socket->state == SIO_JOINING);
+    sio_restore_drop(socket, lost);
     socket->nsp->joining--;
     sio_rooms_leave(socket);
     sio_acks_drop(socket);
@@ -103,12 +120,18 @@ static void drop(struct sio_socket *socket)
     bury(socket);
 }
 
+static bool is_loss(enum sio_disconnect_reason reason)
+{
+    return reason != SIO_CLIENT_DISCONNECT && reason != SIO_SERVER_DISCONNECT &&
+           reason != SIO_PARSE_ERROR;
+}
+
 void sio_socket_end(struct sio_socket *socket, enum sio_disconnect_reason reason)
 {
     const struct sio_app *app = &socket->nsp->server->app;
 
     if (socket->state == SIO_JOINING) {
-        drop(socket);
+        drop(socket, true);
         return;
     }
     if (socket->state != SIO_CONNECTED)
@@ -116,6 +139,9 @@ void sio_socket_end(struct sio_socket *socket, enum sio_disconnect_reason reason
 
     socket->state = SIO_LEAVING;
     app->disconnecting(app->owner, socket, reason);
+    if (is_loss(reason) && socket->nsp->recovery.window_ms > 0)
+        sio_session_save(socket);
+    sio_restore_drop(socket, false);
     sio_rooms_leave(socket);
     map_remove(&socket->nsp->sockets, sio_socket_id(socket));
     unlink_from_client(socket);
@@ -140,18 +166,25 @@ static void send_frame(struct sio_socket *socket, struct frame *frame)
 
 static void send_connect(struct sio_socket *socket)
 {
-    static const struct str before = {"{\"sid\":\"", 8}, after = {"\"}", 2};
-    char json[8 + RANDOM_ID_SIZE + 2];
+    const struct sio_kept *kept = sio_socket_kept(socket);
+    struct buf json;
 
     if (socket->client->legacy) {
         send_frame(socket, sio_namespace_frame(socket->nsp, SIO_CONNECT, STR("")));
         return;
     }
-    memcpy(json, before.at, before.size);
-    memcpy(json + before.size, socket->id, RANDOM_ID_SIZE);
-    memcpy(json + before.size + RANDOM_ID_SIZE, after.at, after.size);
-    send_frame(socket,
-               sio_namespace_frame(socket->nsp, SIO_CONNECT, str_of(json, sizeof(json))));
+    buf_init(&json, SIZE_MAX);
+    buf_add_str(&json, STR("{\"sid\":\""));
+    buf_add(&json, socket->id, RANDOM_ID_SIZE);
+    if (kept) {
+        buf_add_str(&json, STR("\",\"pid\":\""));
+        buf_add(&json, kept->pid, sizeof(kept->pid));
+    }
+    buf_add_str(&json, STR("\"}"));
+    send_frame(socket, buf_failed(&json)
+                           ? NULL
+                           : sio_namespace_frame(socket->nsp, SIO_CONNECT, buf_str(&json)));
+    buf_free(&json);
 }
 
 /* Middleware may have joined rooms; then the own room is one of many in the order of joining. */
@@ -171,13 +204,21 @@ void sio_socket_accept(struct sio_socket *socket)
     if (socket->state != SIO_JOINING)
         return;
     if (client->closing) {
-        drop(socket);
+        drop(socket, true);
         return;
     }
     if (!enter_own_room(socket) ||
         !map_put(&socket->nsp->sockets, sio_socket_id(socket), socket)) {
         log_error(server->log, "out of memory for a socket", LOG_END);
-        drop(socket);
+        drop(socket, true);
+        sio_client_close(client);
+        return;
+    }
+    if (sio_socket_kept(socket) && !sio_restore_finish(socket)) {
+        log_warn(server->log, "what a client missed was forgotten while it was let in",
+                 log_str("socket", sio_socket_logged_id(socket)), LOG_END);
+        map_remove(&socket->nsp->sockets, sio_socket_id(socket));
+        drop(socket, false);
         sio_client_close(client);
         return;
     }
@@ -230,7 +271,7 @@ void sio_socket_refuse(struct sio_socket *socket, struct str message, struct str
                                          : sio_namespace_frame(socket->nsp, SIO_CONNECT_ERROR,
                                                                buf_str(&json)));
     buf_free(&json);
-    drop(socket);
+    drop(socket, false);
 }
 
 /* --- sending --------------------------------------------------------------------------------- */

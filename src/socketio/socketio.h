@@ -56,6 +56,8 @@ struct sio_args {
     struct str json;
     const struct str *attachments;
     uint32_t attachment_count;
+    struct str
+        offset; /* added to the array when it is sent, a string of plain characters; or empty */
 };
 
 struct sio_event {
@@ -91,13 +93,22 @@ struct sio_app {
     void *owner;
 };
 
+/* Connection state recovery of a namespace. */
+struct sio_recovery_options {
+    uint32_t window_ms;    /* from a socket's loss on; 0: none */
+    size_t buffer;         /* bytes of events and sessions kept */
+    bool skip_middlewares; /* a recovered socket is connected without asking the application */
+};
+
 struct sio_options {
-    uint32_t connect_timeout_ms; /* to join a first namespace */
-    uint32_t max_attachments;    /* a packet */
-    uint32_t events_per_second;  /* of a socket; 0: no limit */
-    struct hits *hits;           /* or NULL */
-    bool cleanup_empty_children; /* forget dynamic namespaces without sockets */
-    bool msgpack;                /* packets as socket.io-msgpack-parser writes them */
+    uint32_t connect_timeout_ms;          /* to join a first namespace */
+    uint32_t max_attachments;             /* a packet */
+    uint32_t events_per_second;           /* of a socket; 0: no limit */
+    struct hits *hits;                    /* or NULL */
+    bool cleanup_empty_children;          /* forget dynamic namespaces without sockets */
+    bool msgpack;                         /* packets as socket.io-msgpack-parser writes them */
+    struct sio_recovery_options recovery; /* of "/" unless it is declared */
+    uint32_t unnoticed_ms;                /* how long a loss may go unnoticed; for recovery */
 };
 
 struct sio_server *sio_server_new(struct net_loop *loop, struct random *random,
@@ -127,6 +138,7 @@ struct sio_namespace_options {
     size_t max_payload;        /* of a packet and its attachments; 0: the engine's limit */
     const struct str *origins; /* patterns of cors.h; none: all */
     size_t origin_count;
+    struct sio_recovery_options recovery;
     void *data; /* the application's; children inherit it */
 };
 
@@ -171,6 +183,9 @@ struct sio_namespace *sio_socket_namespace(const struct sio_socket *socket);
 struct eio_handshake *sio_socket_handshake(const struct sio_socket *socket);
 const char *sio_socket_transport(const struct sio_socket *socket);
 bool sio_socket_connected(const struct sio_socket *socket);
+
+/* It is who it was before its connection was lost. */
+bool sio_socket_recovered(const struct sio_socket *socket);
 
 /* The CONNECT payload as JSON text; "{}" when there was none. */
 struct str sio_socket_auth(const struct sio_socket *socket);
@@ -274,6 +289,100 @@ struct sio_observer {
 
 /* Tells what exists already, then what comes and goes. */
 void sio_server_observe(struct sio_server *server, const struct sio_observer *observer);
+
+/* --- recovery: what a cluster takes part in --------------------------------------------------- */
+
+enum {
+    SIO_ORIGIN_SIZE = 8, /* characters of a server's name in offsets */
+};
+
+/* A packet that only a session's own server has: what was emitted to the socket alone. */
+struct sio_session_packet {
+    uint64_t origin; /* the server that sent it, and its number there */
+    uint64_t number;
+    const struct str *frames; /* as they were sent, without Engine.IO's type */
+    uint32_t frame_count;
+};
+
+/* What a lost socket leaves. */
+struct sio_session {
+    struct str pid;
+    struct str sid;
+    uint64_t origin;  /* the server that lost it */
+    uint64_t since;   /* that server's next number when it had joined there */
+    struct str start; /* an offset: where it stood when it was new */
+    const struct str *rooms;
+    size_t room_count;
+    struct str data; /* JSON; empty: none */
+    const struct sio_session_packet *packets;
+    size_t packet_count;
+};
+
+/* Where a client stands, in terms of this server's log: it has not had the events that have a
+ * higher number and a higher place on the bus, but for those of `origin` up to `number`. */
+struct sio_position {
+    uint64_t after;
+    uint64_t place;
+    uint64_t origin;
+    uint64_t number;
+};
+
+/* A client that says it was here or elsewhere. */
+struct sio_claim;
+
+enum sio_claim_end {
+    SIO_CLAIM_FOUND,   /* this is the session, and nobody else gets it */
+    SIO_CLAIM_NONE,    /* there is none, or somebody else got it */
+    SIO_CLAIM_UNKNOWN, /* nobody could be asked: what this server knows decides */
+};
+
+/* Who keeps sessions where other servers find them, and knows the order on the bus. Every function
+ * may be NULL. */
+struct sio_keeper {
+    /* The bus's place now: an event that goes out is behind all up to it. */
+    uint64_t (*place)(void *owner, const struct sio_namespace *nsp);
+
+    /* Appends a place to an offset, for find() on any server. */
+    void (*write_place)(void *owner, const struct sio_namespace *nsp, uint64_t place,
+                        struct buf *offset);
+
+    /* An offset of another server, or in a form of the keeper's: false when it says nothing here. */
+    bool (*find)(void *owner, const struct sio_namespace *nsp, struct str offset,
+                 struct sio_position *position);
+
+    /* A socket was lost. */
+    void (*saved)(void *owner, const struct sio_namespace *nsp,
+                  const struct sio_session *session, uint32_t window_ms);
+
+    /* Asks for a session; answered by sio_claim_end(), now or later. */
+    void (*claim)(void *owner, struct sio_claim *claim);
+
+    void *owner;
+};
+
+void sio_server_keep(struct sio_server *server, const struct sio_keeper *keeper);
+
+struct str sio_claim_pid(const struct sio_claim *claim);
+struct sio_namespace *sio_claim_namespace(const struct sio_claim *claim);
+void sio_claim_end(struct sio_claim *claim, enum sio_claim_end how,
+                   const struct sio_session *session);
+
+/* This server's name in offsets, as a number and as text. */
+uint64_t sio_server_origin(const struct sio_server *server);
+void sio_origin_write(uint64_t origin, char text[SIO_ORIGIN_SIZE]);
+bool sio_origin_read(struct str text, uint64_t *origin);
+
+/* Gives up the socket with this private id, whose client has turned up elsewhere: it is lost and
+ * saved. False when there is none. */
+bool sio_server_abandon(struct sio_server *server, struct str pid);
+
+/* The number of a namespace's next event; those of this server that came back from the bus get
+ * their place. */
+uint64_t sio_log_next(const struct sio_namespace *nsp);
+void sio_log_placed(struct sio_namespace *nsp, uint64_t number, uint64_t place);
+
+/* Events of others may have been missed here: nobody who has had none since is recovered. */
+void sio_log_gap(struct sio_namespace *nsp);
 
 /* --- acknowledgements from clients -------------------------------------------------------- */
 
