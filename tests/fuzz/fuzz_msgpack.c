@@ -34,7 +34,8 @@ static struct sio_args whole_args(const struct sio_incoming *in, struct buf *jso
     }
     buf_add_str(json, rest);
     assert(!buf_failed(json) && json_check(buf_str(json)));
-    return (struct sio_args){buf_str(json), in->args.attachments, in->args.attachment_count};
+    return (struct sio_args){buf_str(json), in->args.attachments, in->args.attachment_count,
+                             STR("")};
 }
 
 /* What the sender wrote as a placeholder would be a binary value once more. */

@@ -45,7 +45,8 @@ static struct sio_args event_args(const struct sio_incoming *in, struct buf *jso
     }
     buf_add_str(json, rest);
     assert(!buf_failed(json) && json_check(buf_str(json)));
-    return (struct sio_args){buf_str(json), in->args.attachments, in->args.attachment_count};
+    return (struct sio_args){buf_str(json), in->args.attachments, in->args.attachment_count,
+                             STR("")};
 }
 
 static void expect_same(const struct sio_incoming *a, const struct sio_incoming *b)

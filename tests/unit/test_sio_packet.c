@@ -152,7 +152,7 @@ static void encode_case(const struct json_doc *doc, uint32_t vector)
 
     struct str id_text = id == JSON_NONE ? STR("") : json_raw(doc, id);
     if (type == SIO_EVENT || type == SIO_ACK) {
-        struct sio_args args = {buf_str(&json), attachments, binaries.count};
+        struct sio_args args = {buf_str(&json), attachments, binaries.count, STR("")};
         made = sio_packet_new((enum sio_packet_type)type, buf_str(&nsp), id_text, &args);
     } else {
         made = malloc(sizeof(*made) + sizeof(struct frame *));

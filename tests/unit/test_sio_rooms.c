@@ -194,7 +194,8 @@ static void a_broadcast_is_one_frame(void **state)
     struct fixture *f = *state;
     struct crowd crowd;
     struct str bytes = STR("\1\2");
-    struct sio_args args = {STR("[\"b\",{\"_placeholder\":true,\"num\":0}]"), &bytes, 1};
+    struct sio_args args = {STR("[\"b\",{\"_placeholder\":true,\"num\":0}]"), &bytes, 1,
+                            STR("")};
 
     gather(f, &crowd);
     sio_broadcast(&(struct sio_target){.nsp = crowd.nsp}, &args, 0);

@@ -76,7 +76,7 @@ static void values_outlive_the_event_and_what_they_were_taken_from(void **state)
     char *json = strdup("[{\"a\":{\"b\":[\"x\"]}},{\"_placeholder\":true,\"num\":0}]");
     char *data = strdup("bytes");
     struct str attachment = {data, 5};
-    struct sio_args args = {str_from(json), &attachment, 1};
+    struct sio_args args = {str_from(json), &attachment, 1, STR("")};
 
     assert_int_equal(value_push_args(L, &args), 2);
     free(json);
@@ -528,7 +528,7 @@ static void placeholders_are_found_at_any_depth(void **state)
     buf_add_str(&json, STR("{\"_placeholder\":true,\"num\":0}"));
     for (int i = 0; i < DEPTH; i++)
         buf_add_byte(&json, ']');
-    struct sio_args args = {buf_str(&json), attached, 1};
+    struct sio_args args = {buf_str(&json), attached, 1, STR("")};
     const char *error = run_args(fixture, &args, "return ...");
     if (error)
         fail_msg("%s", error);
