@@ -109,6 +109,7 @@ enum redis_kind {
     REDIS_CHANNEL, /* SUBSCRIBE */
     REDIS_PATTERN, /* PSUBSCRIBE */
     REDIS_SHARD,   /* SSUBSCRIBE: Redis 7 */
+    REDIS_KINDS,
 };
 
 /* What the owner is told, always from the loop and never from inside a call of its own. Any may

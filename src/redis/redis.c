@@ -1,0 +1,161 @@
+#include "redis/private.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+const char *redis_end_text(enum redis_end end)
+{
+    static const char *const texts[] = {
+        [REDIS_ANSWERED] = "answered",
+        [REDIS_LOST] = "the connection to Redis broke before the answer",
+        [REDIS_TIMED_OUT] = "Redis did not answer in time",
+        [REDIS_DOWN] = "no connection to Redis",
+        [REDIS_QUEUE_FULL] = "too much waits for Redis already",
+        [REDIS_MISROUTED] = "no node of the Redis Cluster takes it",
+        [REDIS_NO_MEMORY] = "out of memory",
+        [REDIS_CLOSED] = "the connection to Redis was closed",
+    };
+
+    return texts[end];
+}
+
+/* ---- answers that no server gave ---- */
+
+static void count_end(struct redis_counts *counts, enum redis_end end)
+{
+    if (end == REDIS_LOST)
+        counts->lost++;
+    else if (end == REDIS_TIMED_OUT)
+        counts->timed_out++;
+    else if (end == REDIS_DOWN || end == REDIS_QUEUE_FULL)
+        counts->refused++;
+}
+
+static void end_all(struct redis *redis)
+{
+    struct list *link;
+
+    while ((link = list_take_first(&redis->ended))) {
+        struct redis_request *request = CONTAINER_OF(link, struct redis_request, link);
+        redis_answer *answer = request->given_up ? NULL : request->answer;
+        void *owner = request->owner;
+        enum redis_end end = request->end;
+
+        if (answer && !request->internal)
+            count_end(&redis->counts, end);
+        request_free(request);
+        if (answer)
+            answer(owner, NULL, end);
+    }
+}
+
+static void run_ends(struct net_task *task)
+{
+    end_all(CONTAINER_OF(task, struct redis, end_task));
+}
+
+/* ---- life ---- */
+
+static void commands_up(void *owner)
+{
+    struct redis *redis = owner;
+
+    if (redis->events.up)
+        redis->events.up(redis->events.owner);
+}
+
+static void commands_down(void *owner, const char *reason)
+{
+    struct redis *redis = owner;
+
+    if (redis->events.down)
+        redis->events.down(redis->events.owner, reason);
+}
+
+struct redis *redis_new(struct net_loop *loop, struct random *random, const struct log *log,
+                        const struct redis_options *options, const struct redis_events *events,
+                        char fault[REDIS_FAULT_MAX])
+{
+    static const struct link_events link_events = {commands_up, commands_down, NULL};
+    struct redis *redis = calloc(1, sizeof(*redis));
+
+    snprintf(fault, REDIS_FAULT_MAX, "out of memory");
+    if (!redis)
+        return NULL;
+    redis->loop = loop;
+    redis->random = random;
+    redis->log = log;
+    redis->options = *options;
+    redis->events = *events;
+    list_init(&redis->links);
+    list_init(&redis->ended);
+    net_task_init(&redis->end_task, run_ends);
+    subscriptions_init(&redis->subscriptions);
+    place_set(&redis->place, &redis->options.servers[0], redis->options.unix_path);
+    redis->commands = link_new(redis, &redis->place, &link_events, redis);
+    if (!redis->commands)
+        goto fail;
+    return redis;
+
+fail:
+    free(redis);
+    return NULL;
+}
+
+static void bury(struct net_grave *grave)
+{
+    struct redis *redis = CONTAINER_OF(grave, struct redis, grave);
+
+    explicit_bzero(&redis->options, sizeof(redis->options));
+    free(redis);
+}
+
+void redis_free(struct redis *redis)
+{
+    if (!redis)
+        return;
+    assert(!redis->freed);
+    redis->freed = true;
+    redis->events = (struct redis_events){0};
+    links_free(redis);
+    end_all(redis);
+    net_task_cancel(&redis->end_task);
+    subscriptions_free(redis);
+    net_loop_bury(redis->loop, &redis->grave, bury);
+}
+
+bool redis_is_up(const struct redis *redis)
+{
+    return link_is_up(redis->commands);
+}
+
+const char *redis_where(const struct redis *redis)
+{
+    return redis->place.where;
+}
+
+void redis_count(const struct redis *redis, struct redis_counts *counts)
+{
+    *counts = redis->counts;
+}
+
+/* ---- commands ---- */
+
+void redis_command_with(struct redis *redis, const struct redis_how *how,
+                        const struct str *argv, size_t argc, redis_answer *answer, void *owner)
+{
+    redis_link_command(redis->commands, how, argv, argc, answer, owner);
+}
+
+void redis_command(struct redis *redis, const struct str *argv, size_t argc,
+                   redis_answer *answer, void *owner)
+{
+    redis_link_command(redis->commands, NULL, argv, argc, answer, owner);
+}
+
+void redis_each_master(struct redis *redis, const struct str *argv, size_t argc,
+                       redis_gathered *gathered, void *owner)
+{
+    gather(&redis->commands, 1, argv, argc, gathered, owner);
+}

@@ -1,0 +1,405 @@
+#include "redis/private.h"
+
+#include "net/conn.h"
+
+#include <assert.h>
+#include <hiredis/read.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    /* hiredis moves what is left in its buffer at each reply: little pieces cost less. */
+    FEED_SIZE = 16 * 1024,
+    REPLY_ELEMENTS_MAX = 1024 * 1024,     /* of one array: 8 MB before any element came */
+    REPLY_BYTES_MAX = 1024 * 1024 * 1024, /* Redis's own limit is half of that */
+
+    CHECK_EVERY_MS = 2000,
+    IDLE_MS = 5000,    /* silence after which a PING asks */
+    SILENT_MS = 10000, /* a server that owes a reply for so long is given up */
+};
+
+struct wire {
+    struct redis *redis;
+    const struct place *place;
+    const struct wire_events *events;
+    void *owner;
+    struct dial *dial;
+    struct net_conn *conn;
+    redisReader *reader;
+    struct list pending; /* requests in the order of their sending */
+    struct timer timer;  /* of the connecting, then of the checks */
+    uint64_t heard_ms;
+    bool open;
+    bool closed;
+    struct net_grave grave;
+};
+
+/* ---- the end ---- */
+
+static void bury(struct net_grave *grave)
+{
+    struct wire *wire = CONTAINER_OF(grave, struct wire, grave);
+
+    /* Not earlier: its parser may be at work when the wire is closed. */
+    redisReaderFree(wire->reader);
+    free(wire);
+}
+
+void wire_close(struct wire *wire, enum redis_end end)
+{
+    assert(!wire->closed);
+    wire->closed = true;
+    wire->open = false;
+    timer_stop(net_loop_timers(wire->redis->loop), &wire->timer);
+    if (wire->dial)
+        dial_cancel(wire->dial);
+    if (wire->conn)
+        net_conn_close(wire->conn);
+    wire->dial = NULL;
+    wire->conn = NULL;
+    requests_end(&wire->pending, end);
+    net_loop_bury(wire->redis->loop, &wire->grave, bury);
+}
+
+__attribute__((format(printf, 3, 4))) static void fail(struct wire *wire, enum wire_end end,
+                                                       const char *format, ...)
+{
+    char reason[REASON_MAX];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(reason, sizeof(reason), format, arguments);
+    va_end(arguments);
+    wire_close(wire, REDIS_LOST);
+    wire->events->closed(wire->owner, end, reason);
+}
+
+/* ---- sending ---- */
+
+void wire_send(struct wire *wire, struct redis_request *request)
+{
+    list_add_last(&wire->pending, &request->link);
+    net_conn_send(wire->conn, request->frame);
+    request_sent(request);
+    if (request->sunsubscribed.size == 0) {
+        frame_unref(request->frame);
+        request->frame = NULL;
+    }
+}
+
+size_t wire_queued(const struct wire *wire)
+{
+    return wire->conn ? net_conn_queued(wire->conn) : 0;
+}
+
+/* Something of the wire's own. */
+static bool say(struct wire *wire, redis_answer *answer, const struct str *argv, size_t argc)
+{
+    struct redis_request *request = request_new(wire->redis, argv, argc);
+
+    if (!request)
+        return false;
+    request->internal = true;
+    request->answer = answer;
+    request->owner = wire;
+    request->timeout_ms = SILENT_MS;
+    wire_send(wire, request);
+    return true;
+}
+
+/* ---- handshake ---- */
+
+static bool begins(const struct redisReply *reply, const char *word)
+{
+    return str_starts(redis_reply_str(reply), str_from(word));
+}
+
+static bool is_error(const struct redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_ERROR;
+}
+
+/* What a server says of itself passes; what it says of us does not. */
+static enum wire_end judge(const struct redisReply *reply)
+{
+    static const char *denials[] = {"WRONGPASS",      "NOAUTH",          "NOPERM",
+                                    "ERR invalid pa", "ERR AUTH",        "ERR Client sent AUTH",
+                                    "ERR DB index",   "ERR invalid DB",  "ERR SELECT",
+                                    "DENIED",         "ERR wrong number"};
+
+    for (size_t i = 0; i < sizeof(denials) / sizeof(denials[0]); i++) {
+        if (begins(reply, denials[i]))
+            return WIRE_DENIED;
+    }
+    return WIRE_BROKEN;
+}
+
+/* The answers of the handshake: `reply` is NULL when the wire was closed meanwhile. */
+static void authenticated(void *owner, const struct redisReply *reply, enum redis_end end)
+{
+    struct wire *wire = owner;
+
+    if (end == REDIS_ANSWERED && is_error(reply))
+        fail(wire, judge(reply), "the password was refused: %s", reply->str);
+}
+
+static void selected(void *owner, const struct redisReply *reply, enum redis_end end)
+{
+    struct wire *wire = owner;
+
+    if (end == REDIS_ANSWERED && is_error(reply))
+        fail(wire, judge(reply), "database %u was refused: %s", wire->redis->options.database,
+             reply->str);
+}
+
+/* A user who may do little may not name itself, and need not. */
+static void named(void *owner, const struct redisReply *reply, enum redis_end end)
+{
+    (void)owner;
+    (void)reply;
+    (void)end;
+}
+
+static void greeted(void *owner, const struct redisReply *reply, enum redis_end end)
+{
+    struct wire *wire = owner;
+
+    if (end != REDIS_ANSWERED)
+        return;
+    if (is_error(reply) && !begins(reply, "NOPERM")) {
+        fail(wire, judge(reply), "%s", reply->str);
+        return;
+    }
+    if (!is_error(reply) && !str_equal(redis_reply_str(reply), STR("PONG"))) {
+        fail(wire, WIRE_BROKEN, "the server does not answer PING as Redis does");
+        return;
+    }
+    wire->open = true;
+    timer_start(net_loop_timers(wire->redis->loop), &wire->timer, CHECK_EVERY_MS);
+    wire->events->opened(wire->owner);
+}
+
+/* All at once: an error of the first ends the wire before the others' answers are looked at. */
+static bool shake_hands(struct wire *wire)
+{
+    const struct redis_options *options = &wire->redis->options;
+    char number[16];
+    struct str auth[3] = {STR("AUTH")}, select[] = {STR("SELECT"), STR("")};
+    struct str name[] = {STR("CLIENT"), STR("SETNAME"), str_from(options->client_name)};
+    struct str ping[] = {STR("PING")};
+    size_t words = 1;
+    bool good = true;
+
+    if (options->username[0])
+        auth[words++] = str_from(options->username);
+    auth[words++] = str_from(options->password);
+    if (options->username[0] || options->password[0])
+        good = good && say(wire, authenticated, auth, words);
+    if (options->database != 0) {
+        snprintf(number, sizeof(number), "%u", options->database);
+        select[1] = str_from(number);
+        good = good && say(wire, selected, select, 2);
+    }
+    if (options->client_name[0])
+        good = good && say(wire, named, name, 3);
+    return good && say(wire, greeted, ping, 1);
+}
+
+/* ---- replies ---- */
+
+static struct str word(const struct redisReply *reply, size_t index)
+{
+    if ((reply->type != REDIS_REPLY_ARRAY && reply->type != REDIS_REPLY_PUSH) ||
+        index >= reply->elements || reply->element[index]->type != REDIS_REPLY_STRING)
+        return STR("");
+    return redis_reply_str(reply->element[index]);
+}
+
+/* Between the answers of a connection with subscriptions come messages, and channels that moved
+ * away with their slot: told by the same words as the answer to our own SUNSUBSCRIBE. */
+static bool is_push(const struct wire *wire, const struct redisReply *reply)
+{
+    struct str first = word(reply, 0);
+
+    if (!wire->events->pushed || !wire->open)
+        return false;
+    if (str_equal(first, STR("message")) || str_equal(first, STR("pmessage")) ||
+        str_equal(first, STR("smessage")))
+        return true;
+    if (!str_equal(first, STR("sunsubscribe")))
+        return false;
+    return list_empty(&wire->pending) ||
+           !str_equal(
+               CONTAINER_OF(wire->pending.next, struct redis_request, link)->sunsubscribed,
+               word(reply, 1));
+}
+
+/* Frees it. */
+static void on_reply(struct wire *wire, struct redisReply *reply)
+{
+    if (!is_push(wire, reply) && !list_empty(&wire->pending)) {
+        request_answer(CONTAINER_OF(wire->pending.next, struct redis_request, link), reply);
+        return;
+    }
+    if (is_push(wire, reply)) {
+        wire->events->pushed(wire->owner, reply);
+    } else if (is_error(reply)) {
+        fail(wire, judge(reply), "%s", reply->str); /* "max number of clients reached" */
+    } else {
+        fail(wire, WIRE_BROKEN, "the server answered what nobody had asked");
+    }
+    freeReplyObject(reply);
+}
+
+/* A failover leaves a server that only reads, a restart one that only loads: another connection
+ * may do better. NULL when it is neither. */
+static const char *outdated(const struct redisReply *reply)
+{
+    if (!is_error(reply))
+        return NULL;
+    if (begins(reply, "READONLY"))
+        return "the server is a replica now";
+    return begins(reply, "LOADING") ? "the server is loading its data" : NULL;
+}
+
+static void take_replies(struct wire *wire)
+{
+    void *reply;
+
+    while (!wire->closed) {
+        if (redisReaderGetReply(wire->reader, &reply) != REDIS_OK) {
+            fail(wire, WIRE_BROKEN, "the server does not speak Redis's protocol: %s",
+                 wire->reader->errstr);
+            return;
+        }
+        if (!reply)
+            return;
+
+        const char *reason = wire->open ? outdated(reply) : NULL;
+
+        on_reply(wire, reply);
+        if (reason && !wire->closed)
+            fail(wire, WIRE_BROKEN, "%s", reason);
+    }
+}
+
+static void readable(void *owner, uint8_t *bytes, size_t size)
+{
+    struct wire *wire = owner;
+
+    wire->heard_ms = net_loop_now(wire->redis->loop);
+    while (size > 0 && !wire->closed) {
+        size_t some = size < FEED_SIZE ? size : FEED_SIZE;
+
+        if (wire->reader->len > REPLY_BYTES_MAX ||
+            redisReaderFeed(wire->reader, (const char *)bytes, some) != REDIS_OK) {
+            fail(wire, WIRE_BROKEN, "a reply is too large, or memory too small");
+            return;
+        }
+        bytes += some;
+        size -= some;
+        take_replies(wire);
+    }
+}
+
+static void conn_closed(void *owner, enum net_end why)
+{
+    struct wire *wire = owner;
+
+    wire->conn = NULL;
+    fail(wire, WIRE_BROKEN, "%s",
+         why == NET_END_CLOSED ? "the server closed the connection"
+                               : "the connection was reset or broke");
+}
+
+static const struct net_conn_handler handler = {.readable = readable, .closed = conn_closed};
+
+/* ---- checks ---- */
+
+static void checked(void *owner, const struct redisReply *reply, enum redis_end end)
+{
+    (void)owner;
+    (void)reply;
+    (void)end;
+}
+
+/* How long the server owes a reply, and how long it may. */
+static bool is_silent(const struct wire *wire, uint64_t now_ms)
+{
+    const struct redis_request *oldest =
+        CONTAINER_OF(wire->pending.next, struct redis_request, link);
+    uint64_t since = oldest->sent_ms > wire->heard_ms ? oldest->sent_ms : wire->heard_ms;
+    uint64_t patience = oldest->timeout_ms > SILENT_MS ? oldest->timeout_ms : SILENT_MS;
+
+    return now_ms - since > patience;
+}
+
+static void check(struct timer *timer)
+{
+    struct wire *wire = CONTAINER_OF(timer, struct wire, timer);
+    const struct str ping[] = {STR("PING")};
+    uint64_t now_ms = net_loop_now(wire->redis->loop);
+
+    if (!wire->open) {
+        fail(wire, WIRE_BROKEN, "%s",
+             wire->conn ? "the server does not answer" : "connecting takes too long");
+        return;
+    }
+    if (!list_empty(&wire->pending) && is_silent(wire, now_ms)) {
+        fail(wire, WIRE_BROKEN, "the server has stopped answering");
+        return;
+    }
+    if (list_empty(&wire->pending) && now_ms - wire->heard_ms >= IDLE_MS)
+        say(wire, checked, ping, 1); /* out of memory: the next check tries again */
+    timer_start(net_loop_timers(wire->redis->loop), timer, CHECK_EVERY_MS);
+}
+
+/* ---- opening ---- */
+
+static void dialled(void *owner, int fd, const char *reason)
+{
+    struct wire *wire = owner;
+
+    wire->dial = NULL;
+    if (fd < 0) {
+        fail(wire, WIRE_BROKEN, "%s", reason);
+        return;
+    }
+    wire->conn = net_conn_new(wire->redis->loop, fd, SIZE_MAX);
+    if (!wire->conn) {
+        fail(wire, WIRE_BROKEN, "out of memory");
+        return;
+    }
+    net_conn_set_handler(wire->conn, &handler, wire);
+    if (!shake_hands(wire))
+        fail(wire, WIRE_BROKEN, "out of memory");
+}
+
+struct wire *wire_open(struct redis *redis, const struct place *place,
+                       const struct wire_events *events, void *owner)
+{
+    struct wire *wire = calloc(1, sizeof(*wire));
+
+    if (!wire)
+        return NULL;
+    wire->redis = redis;
+    wire->place = place;
+    wire->events = events;
+    wire->owner = owner;
+    list_init(&wire->pending);
+    timer_init(&wire->timer, check);
+    wire->reader = redisReaderCreate();
+    if (!wire->reader)
+        goto fail;
+    wire->reader->maxelements = REPLY_ELEMENTS_MAX;
+    wire->dial = dial_start(redis->loop, &place->server, place->unix_path, dialled, wire);
+    if (!wire->dial)
+        goto fail;
+    timer_start(net_loop_timers(redis->loop), &wire->timer, redis->options.connect_timeout_ms);
+    return wire;
+
+fail:
+    redisReaderFree(wire->reader);
+    free(wire);
+    return NULL;
+}
