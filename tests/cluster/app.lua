@@ -66,7 +66,7 @@ if env("ROOT_RECOVERY", "") ~= "" then root { recovery = env "ROOT_RECOVERY" } e
 
 for name, ns in pairs { ["/"] = root, ["/room"] = namespace "/room" } do
   spaces[name] = serve(ns)
-  listen_to_servers(spaces[name], name)
+  if env("ADAPTER", "") ~= "" then listen_to_servers(spaces[name], name) end
 end
 serve(namespace "/org-*")
 
