@@ -1,5 +1,7 @@
 #include "base/map.h"
 
+#include "base/siphash.h"
+
 #include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -24,7 +26,7 @@ struct map_entry {
     } key;
 };
 
-/* --- SipHash-1-3 (Aumasson and Bernstein; the variant that hash tables use) ------------------- */
+/* --- hashing ------------------------------------------------------------------------------- */
 
 /* Written once, before the first map has an entry; the one global of base, so that all maps of all
  * threads may share keys' hashes. */
@@ -37,53 +39,11 @@ static void draw_hash_key(void)
         abort();
 }
 
-static uint64_t rotate(uint64_t word, int bits)
-{
-    return word << bits | word >> (64 - bits);
-}
-
-static void sip_round(uint64_t v[4])
-{
-    v[0] += v[1];
-    v[2] += v[3];
-    v[1] = rotate(v[1], 13) ^ v[0];
-    v[3] = rotate(v[3], 16) ^ v[2];
-    v[0] = rotate(v[0], 32);
-    v[2] += v[1];
-    v[0] += v[3];
-    v[1] = rotate(v[1], 17) ^ v[2];
-    v[3] = rotate(v[3], 21) ^ v[0];
-    v[2] = rotate(v[2], 32);
-}
-
 static uint32_t hash_of(struct str key)
 {
-    uint64_t v[4] = {
-        hash_key[0] ^ UINT64_C(0x736f6d6570736575),
-        hash_key[1] ^ UINT64_C(0x646f72616e646f6d),
-        hash_key[0] ^ UINT64_C(0x6c7967656e657261),
-        hash_key[1] ^ UINT64_C(0x7465646279746573),
-    };
-    uint64_t word;
-    size_t at = 0;
+    uint64_t hash = siphash(hash_key, key);
 
-    for (; key.size - at >= 8; at += 8) {
-        memcpy(&word, key.at + at, 8);
-        v[3] ^= word;
-        sip_round(v);
-        v[0] ^= word;
-    }
-    word = (uint64_t)key.size << 56;
-    for (size_t i = at; i < key.size; i++)
-        word |= (uint64_t)(uint8_t)key.at[i] << 8 * (i - at);
-    v[3] ^= word;
-    sip_round(v);
-    v[0] ^= word;
-    v[2] ^= 0xff;
-    for (int i = 0; i < 3; i++)
-        sip_round(v);
-    word = v[0] ^ v[1] ^ v[2] ^ v[3];
-    return (uint32_t)(word ^ word >> 32);
+    return (uint32_t)(hash ^ hash >> 32);
 }
 
 /* --- entries ------------------------------------------------------------------------------- */

@@ -1,10 +1,15 @@
 #include "msgpack/msgpack.h"
 
+#include <math.h>
+
+static const int64_t SAFE_MAX = (INT64_C(1) << 53) - 1; /* ECMA-262, 21.1.2.6 */
+
 struct conversion {
     struct buf *to;
     const struct json_doc *doc;
     const struct str *bins;
     uint32_t bin_count;
+    bool safe; /* whole numbers beyond SAFE_MAX are doubles */
 };
 
 /* Depth is bounded by JSON_DEPTH_MAX, which json_check() has enforced. */
@@ -27,15 +32,22 @@ static bool write_string(struct buf *to, struct str raw)
     return good;
 }
 
-static void write_number(struct buf *to, struct str raw)
+static void write_number(const struct conversion *conversion, struct str raw)
 {
+    struct buf *to = conversion->to;
     int64_t integer;
     double real;
 
-    if (json_number_decode(raw, &integer, &real))
+    if (!json_number_decode(raw, &integer, &real)) {
+        if (conversion->safe && fabs(real) > (double)SAFE_MAX)
+            msgpack_write_double(to, real);
+        else
+            msgpack_write_real(to, real);
+    } else if (conversion->safe && (integer > SAFE_MAX || integer < -SAFE_MAX)) {
+        msgpack_write_double(to, (double)integer);
+    } else {
         msgpack_write_integer(to, integer);
-    else
-        msgpack_write_real(to, real);
+    }
 }
 
 /* The binary value that an object stands for, or NULL. */
@@ -103,7 +115,7 @@ static bool write_value(const struct conversion *conversion, uint32_t value)
         msgpack_write_bool(conversion->to, json_type(doc, value) == JSON_TRUE);
         return true;
     case JSON_NUMBER:
-        write_number(conversion->to, json_raw(doc, value));
+        write_number(conversion, json_raw(doc, value));
         return true;
     case JSON_STRING:
         return write_string(conversion->to, json_raw(doc, value));
@@ -115,16 +127,32 @@ static bool write_value(const struct conversion *conversion, uint32_t value)
     return write_object(conversion, value);
 }
 
-bool msgpack_from_json(struct buf *to, struct str json, const struct str *bins,
-                       uint32_t bin_count)
+static bool convert(struct conversion *conversion, struct str json)
 {
     struct json_doc doc;
-    struct conversion conversion = {to, &doc, bins, bin_count};
     bool good;
 
     if (!json_doc_init(&doc, json))
         return false;
-    good = write_value(&conversion, 0) && !buf_failed(to);
+    conversion->doc = &doc;
+    good = write_value(conversion, 0) && !buf_failed(conversion->to);
     json_doc_free(&doc);
     return good;
+}
+
+bool msgpack_from_json(struct buf *to, struct str json, const struct str *bins,
+                       uint32_t bin_count)
+{
+    struct conversion conversion = {.to = to, .bins = bins, .bin_count = bin_count};
+
+    return convert(&conversion, json);
+}
+
+bool msgpack_from_json_safe(struct buf *to, struct str json, const struct str *bins,
+                            uint32_t bin_count)
+{
+    struct conversion conversion = {
+        .to = to, .bins = bins, .bin_count = bin_count, .safe = true};
+
+    return convert(&conversion, json);
 }

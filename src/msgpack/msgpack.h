@@ -5,13 +5,14 @@
  * slices of them. Writing appends to a buf, each number in its shortest form, as the JavaScript
  * libraries do.
  *
- * Callers   socketio (packets of the msgpack parser).
+ * Callers   socketio (packets of the msgpack parser), cluster (messages between servers).
  * Owner     a reader points into the caller's bytes; bins own their list, not the bytes.
  * Threads   one at a time, no shared state.
  * Units     bytes.
  * Errors    reading: false for bytes that are no MessagePack, or cut off. Writing: the buf fails.
  *           Nesting is bounded by JSON_DEPTH_MAX.
- * Source    github.com/msgpack/msgpack/blob/master/spec.md; what extensions mean: notepack.io 2.2.
+ * Source    github.com/msgpack/msgpack/blob/master/spec.md; what extensions mean: notepack.io 2.2;
+ *           of other libraries protocol/redis-adapter.md.
  */
 #ifndef SKUA_MSGPACK_MSGPACK_H
 #define SKUA_MSGPACK_MSGPACK_H
@@ -76,6 +77,9 @@ void msgpack_write_integer(struct buf *to, int64_t value);
 
 /* A whole number that fits is written as one. */
 void msgpack_write_real(struct buf *to, double value);
+
+/* Eight bytes whatever the number. */
+void msgpack_write_double(struct buf *to, double value);
 void msgpack_write_string(struct buf *to, struct str text);
 void msgpack_write_binary(struct buf *to, struct str bytes);
 void msgpack_write_array(struct buf *to, uint32_t count);
@@ -88,6 +92,8 @@ struct msgpack_bins {
     struct str *at; /* malloced list of slices */
     uint32_t count;
     uint32_t maximum;
+    bool
+        timestamps; /* extension -1 is a date, as the specification has it and notepack.io 2.2 not */
 };
 
 enum msgpack_fault {
@@ -109,5 +115,10 @@ enum msgpack_fault msgpack_to_json(struct msgpack_reader *reader, struct buf *js
  * placeholder of one becomes that one. False when out of memory. */
 bool msgpack_from_json(struct buf *to, struct str json, const struct str *bins,
                        uint32_t bin_count);
+
+/* The same as @msgpack/msgpack writes it: whole numbers that a double may have rounded (over
+ * 2^53 - 1) stay doubles. */
+bool msgpack_from_json_safe(struct buf *to, struct str json, const struct str *bins,
+                            uint32_t bin_count);
 
 #endif

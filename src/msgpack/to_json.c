@@ -76,18 +76,23 @@ static void civil_date(int64_t day, int64_t *year, unsigned *month, unsigned *of
     *year = (int64_t)of_years + era * 400 + (*month <= 2);
 }
 
-/* As Date.prototype.toJSON. */
-static bool write_date(struct buf *json, struct str bytes)
+static uint64_t big_endian(struct str bytes)
 {
     uint64_t bits = 0;
+
+    for (size_t i = 0; i < bytes.size; i++)
+        bits = bits << 8 | (uint8_t)bytes.at[i];
+    return bits;
+}
+
+/* As Date.prototype.toJSON. */
+static bool write_date(struct buf *json, int64_t ms)
+{
     int64_t day, year;
     unsigned month, of_month, left;
 
-    for (size_t i = 0; i < DATE_SIZE; i++)
-        bits = bits << 8 | (uint8_t)bytes.at[i];
-    if (fabs((double)(int64_t)bits) > DATE_LIMIT_MS)
+    if (fabs((double)ms) > DATE_LIMIT_MS)
         return buf_add_str(json, STR("null"));
-    int64_t ms = (int64_t)bits;
     day = (ms >= 0 ? ms : ms - (MS_A_DAY - 1)) / MS_A_DAY;
     left = (unsigned)(ms - day * MS_A_DAY);
     civil_date(day, &year, &month, &of_month);
@@ -97,16 +102,45 @@ static bool write_date(struct buf *json, struct str bytes)
                       left / 3600000, left / 60000 % 60, left / 1000 % 60, left % 1000);
 }
 
+/* The three forms of the specification's timestamps. */
+static bool timestamp_ms(struct str bytes, int64_t *ms)
+{
+    enum { MS_A_SECOND = 1000, NS_A_MS = 1000000, SECOND_BITS = 34 };
+    uint64_t seconds, nanoseconds = 0;
+
+    if (bytes.size == 12) {
+        nanoseconds = big_endian(str_of(bytes.at, 4));
+        seconds = big_endian(str_of(bytes.at + 4, 8));
+    } else if (bytes.size == 8) {
+        seconds = big_endian(bytes);
+        nanoseconds = seconds >> SECOND_BITS;
+        seconds &= (UINT64_C(1) << SECOND_BITS) - 1;
+    } else if (bytes.size == 4) {
+        seconds = big_endian(bytes);
+    } else {
+        return false;
+    }
+    if (fabs((double)(int64_t)seconds) > DATE_LIMIT_MS / MS_A_SECOND)
+        *ms = INT64_MAX;
+    else
+        *ms = (int64_t)seconds * MS_A_SECOND + (int64_t)(nanoseconds / NS_A_MS);
+    return true;
+}
+
 static bool write_extension(struct conversion *conversion, const struct msgpack_token *token)
 {
     struct buf *json = conversion->json;
+    int64_t ms;
 
     if (msgpack_is_undefined(token))
         return buf_add_str(json, STR("null"));
     if (token->extension == 0 && !token->fixed)
         return write_bin(conversion, token->bytes); /* an ArrayBuffer */
     if (token->extension == 0 && token->bytes.size == DATE_SIZE)
-        return write_date(json, token->bytes);
+        return write_date(json, (int64_t)big_endian(token->bytes));
+    if (token->extension == -1 && conversion->bins->timestamps &&
+        timestamp_ms(token->bytes, &ms))
+        return write_date(json, ms);
     buf_add_byte(json, '[');
     json_write_int(json, token->extension);
     buf_add_byte(json, ',');

@@ -56,18 +56,22 @@ void msgpack_write_integer(struct buf *to, int64_t value)
         write_number(to, 0xd3, (uint64_t)value, 8);
 }
 
-void msgpack_write_real(struct buf *to, double value)
+void msgpack_write_double(struct buf *to, double value)
 {
     uint64_t bits;
 
-    if (floor(value) == value && value >= -INTEGER_END && value < INTEGER_END) {
+    memcpy(&bits, &value, sizeof(bits));
+    write_number(to, 0xcb, bits, 8);
+}
+
+void msgpack_write_real(struct buf *to, double value)
+{
+    if (floor(value) == value && value >= -INTEGER_END && value < INTEGER_END)
         msgpack_write_integer(to, (int64_t)value);
-    } else if (floor(value) == value && value > 0 && value < UNSIGNED_END) {
+    else if (floor(value) == value && value > 0 && value < UNSIGNED_END)
         write_unsigned(to, (uint64_t)value);
-    } else {
-        memcpy(&bits, &value, sizeof(bits));
-        write_number(to, 0xcb, bits, 8);
-    }
+    else
+        msgpack_write_double(to, value);
 }
 
 /* A length in the shortest form behind its first byte: `first` with 1 byte of it, then 2, then 4. */

@@ -106,6 +106,9 @@ struct sio_packet {
     struct frame *frames[]; /* the text, then the attachments */
 };
 
+/* Names of events that no peer may send: its application would take them for its own. */
+bool sio_name_is_reserved(struct str name);
+
 /* JavaScript's String(number) without NUL; returns its length. */
 size_t sio_number_text(double number, char text[SIO_NUMBER_TEXT_MAX]);
 

@@ -162,7 +162,7 @@ static bool is_json_space(char c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-static bool is_reserved(struct str name)
+bool sio_name_is_reserved(struct str name)
 {
     for (size_t i = 0; i < sizeof(reserved_names) / sizeof(reserved_names[0]); i++) {
         if (str_equal(name, reserved_names[i]))
@@ -245,7 +245,7 @@ static bool split_event(struct sio_incoming *in)
     }
     if (!decode_name(in, name, (size_t)(scalar_end(name) - name)))
         return false;
-    return !is_reserved(in->name) || fail(in, "invalid payload");
+    return !sio_name_is_reserved(in->name) || fail(in, "invalid payload");
 }
 
 static bool payload_fits(enum sio_packet_type type, char first)
