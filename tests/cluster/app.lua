@@ -88,7 +88,8 @@ local operations = {
     return { answers = json.array(answers), error = err }
   end,
   fetch = function(command)
-    local found, err = target(command):fetch()
+    local found, err
+    if command["local"] then found = target(command):sockets() else found, err = target(command):fetch() end
     local list = json.array {}
     for i, socket in ipairs(found or {}) do
       list[i] = {

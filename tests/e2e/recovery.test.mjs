@@ -40,7 +40,7 @@ async function met(server, { ns = NS, rooms = [], auth } = {}) {
 }
 
 const gone = (server, sid, ns = NS) =>
-  until(async () => !(await server.do("fetch", { ns })).sockets.some(({ id }) => id === sid), "the server has seen it go");
+  until(async () => !(await server.do("fetch", { ns, local: true })).sockets.some(({ id }) => id === sid), "the server has seen it go");
 
 // Ends the connection and waits until the server knows.
 async function lose(server, { wire, sid }, how) {
@@ -219,6 +219,17 @@ suite("a client that comes back", {}, (context) => {
     for (const wire of [stays, back.wire]) await wire.end();
   });
 
+  it("gets a thousand events of a kilobyte that it missed", async () => {
+    const one = await met(context.server);
+    await lose(context.server, one);
+    const text = "x".repeat(1000);
+    for (let i = 0; i < 1000; i++) await context.server.emit("missed", [i, text]);
+    const back = await comeBack(context.server, one);
+    assert.equal(back.sid, one.sid);
+    assert.deepEqual(events(back.before).map(([, i]) => i), Array.from({ length: 1000 }, (_, i) => i));
+    await back.wire.end();
+  });
+
   it("is back in each of its namespaces for itself", async () => {
     const wire = await Wire.open(context.server);
     const ids = {};
@@ -265,6 +276,22 @@ suite("a client that does not recover", {}, (context) => {
       assert.equal(about.recovered, false);
       await back.wire.end();
     });
+
+  it("names the session of another namespace", async () => {
+    const one = await met(context.server);
+    await lose(context.server, one);
+    const back = await comeBack(context.server, one, "/");
+    assert.notEqual(back.sid, one.sid);
+    await back.wire.end();
+  });
+
+  it("had a last event that carries no offset but ends in a string, which clients take for one", async () => {
+    const one = await met(context.server);
+    await context.server.emit("now", ["text"], { volatile: true });
+    assert.deepEqual(await one.wire.take(), ['42/room,["now","text"]']);
+    await lose(context.server, one);
+    fresh(await comeBack(context.server, { pid: one.pid, offset: "text" }), one);
+  });
 
   it("left the namespace itself", async () => {
     const one = await met(context.server);
@@ -458,7 +485,7 @@ suite("better than the reference", {}, (context) => {
     const back = await comeBack(context.server, one);
     assert.deepEqual([back.sid, back.pid, events(back.before)], [one.sid, one.pid, [["unseen", 1]]]);
     await one.wire.closed;
-    const { sockets } = await context.server.do("fetch");
+    const { sockets } = await context.server.do("fetch", { local: true });
     assert.deepEqual(sockets.map(({ id }) => id), [one.sid]);
     const [about] = await back.wire.ask(NS, "about");
     assert.deepEqual([about.recovered, about.data.user], [true, "Ü"]);
@@ -468,12 +495,21 @@ suite("better than the reference", {}, (context) => {
     await back.wire.end();
   });
 
+  it("a client that asks again on the same connection, with its own session, does no harm", async () => {
+    const one = await met(context.server);
+    one.wire.send(`40/room,${JSON.stringify({ pid: one.pid, offset: one.offset })}`);
+    const other = await met(context.server);
+    const { sockets } = await context.server.do("fetch", { local: true });
+    assert.ok(sockets.filter(({ id }) => id === one.sid).length <= 1);
+    for (const { wire } of [one, other]) await wire.end();
+  });
+
   it("a session is restored once: two that come at the same time are never both there", async () => {
     const one = await met(context.server);
     await lose(context.server, one);
     const wires = await Promise.all([Wire.open(context.server), Wire.open(context.server)]);
     await Promise.all(wires.map((wire) => wire.join(NS, { pid: one.pid, offset: one.offset })));
-    const { sockets } = await context.server.do("fetch");
+    const { sockets } = await context.server.do("fetch", { local: true });
     assert.ok(sockets.filter(({ id }) => id === one.sid).length <= 1, "one socket has the id");
     await context.server.emit("live", [1], { rooms: [one.sid] });
     await until(() => wires.some(({ messages }) => messages.length > 0), "the event came");
@@ -497,7 +533,8 @@ suite("the bound of the log in bytes", { BUFFER: "64KB" }, (context) => {
     const back = await comeBack(context.server, one);
     assert.notEqual(back.sid, one.sid);
     assert.deepEqual(back.before, []);
-    await context.server.process.logged(/recovery/i);
+    await context.server.process.logged(/recovery.*buffer/);
+    assert.equal(context.server.process.log(/recovery.*buffer/).length, 1);
     const within = await comeBack(context.server, last);
     assert.deepEqual([within.sid, events(within.before)], [last.sid, [["missed", "y"]]]);
     for (const { wire } of [other, back, within]) await wire.end();
