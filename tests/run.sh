@@ -75,7 +75,7 @@ layer_lint()
 
 build_units()
 {
-    need_compiler /usr/include/cmocka.h=libcmocka-dev openssl=openssl
+    need_compiler /usr/include/cmocka.h=libcmocka-dev openssl=openssl redis-server=redis-server
     build_asan --keep-going "$@"
 }
 

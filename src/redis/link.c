@@ -38,12 +38,14 @@ void place_set(struct place *place, const struct redis_server *server, const cha
                  server->port);
 }
 
-static void log_failure(struct redis_link *link, const char *reason)
+static void log_failure(struct redis_link *link, enum wire_end end, const char *reason)
 {
     struct place *place = link->place;
     uint64_t now_ms = net_loop_now(link->redis->loop);
 
-    if (place->failing && now_ms - place->logged_ms < LOG_EVERY_MS) {
+    /* "Refused" that becomes "wrong password" is news. */
+    if (place->failing && place->logged_end == end &&
+        now_ms - place->logged_ms < LOG_EVERY_MS) {
         place->unlogged++;
         return;
     }
@@ -56,6 +58,7 @@ static void log_failure(struct redis_link *link, const char *reason)
                  link->up ? "lost the connection to Redis" : "cannot connect to Redis",
                  log_text("server", place->where), log_text("reason", reason), LOG_END);
     place->failing = true;
+    place->logged_end = end;
     place->logged_ms = now_ms;
     place->unlogged = 0;
 }
@@ -107,7 +110,7 @@ static void retry(struct timer *timer)
 
 static void went_down(struct redis_link *link, enum wire_end end, const char *reason)
 {
-    log_failure(link, reason);
+    log_failure(link, end, reason);
     if (link->up && net_loop_now(link->redis->loop) - link->up_ms >= STEADY_MS)
         link->attempts = 0;
     link->up = false;

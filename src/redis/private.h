@@ -107,7 +107,12 @@ void requests_end(struct list *requests, enum redis_end end);
 /* Without an answer. */
 void request_free(struct redis_request *request);
 
-/* ---- places ---- */
+/* ---- wire.c ---- */
+
+enum wire_end {
+    WIRE_BROKEN,
+    WIRE_DENIED, /* password, user, database: trying again soon is of no use */
+};
 
 /* A server that links lead to; what the log says of it is said once for all of them. */
 struct place {
@@ -117,17 +122,11 @@ struct place {
     bool failing;
     bool greeted; /* the log knows that it was reached once */
     uint64_t logged_ms;
+    enum wire_end logged_end;
     uint32_t unlogged; /* failures since */
 };
 
 void place_set(struct place *place, const struct redis_server *server, const char *unix_path);
-
-/* ---- wire.c ---- */
-
-enum wire_end {
-    WIRE_BROKEN,
-    WIRE_DENIED, /* password, user, database: trying again soon is of no use */
-};
 
 struct wire;
 

@@ -40,7 +40,6 @@ struct redis_link;
 
 enum {
     REDIS_PORT = 6379,
-    REDIS_SENTINEL_PORT = 26379,
     REDIS_SERVERS_MAX = 16, /* sentinels or seed nodes */
     REDIS_HOST_MAX = 256,   /* bytes with the NUL, as are the next */
     REDIS_PATH_MAX = 1024,
@@ -97,6 +96,7 @@ void redis_options_init(struct redis_options *options);
  *   redis://[[user]:password@]host[:port][/db]   rediss://… the same over TLS
  *   unix:///path[?db=N], redis+unix://[[user]:password@]/path[?db=N]
  *   redis+sentinel://[[user]:password@]host[:port],host[:port]/master[/db]   rediss+sentinel://…
+ *       (a sentinel's port is 26379; user and password are the master's)
  *   redis+cluster://[[user]:password@]host[:port],host[:port]   rediss+cluster://…
  * User and password are percent-decoded. False with a sentence, which never shows the password.
  */
