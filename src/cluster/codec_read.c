@@ -390,7 +390,7 @@ static bool convert(struct codec_decoded *decoded, struct msgpack_reader reader,
         return broken(decoded, fault == MSGPACK_BROKEN          ? "nested too deep"
                                : fault == MSGPACK_TOO_MANY_BINS ? "too many binary values"
                                                                 : "out of memory");
-    *args = (struct sio_args){buf_str(json), decoded->bins.at, decoded->bins.count};
+    *args = (struct sio_args){buf_str(json), decoded->bins.at, decoded->bins.count, STR("")};
     /* The application knows binary values by placeholders, and so must not be told others. */
     if (args->attachment_count > 0 &&
         !sio_placeholders_valid(args->json, args->attachment_count))

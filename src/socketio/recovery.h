@@ -31,7 +31,7 @@
 
 enum {
     SIO_OFFSET_MAX = 200, /* bytes of an offset's text */
-    SIO_ORIGIN_BITS = 48, /* SIO_ORIGIN_SIZE characters */
+    SIO_ORIGIN_BITS = 48, /* 8 digits in an offset */
 };
 
 /* Whom an event was for: rooms, then those excepted; one block with the names behind it. */
@@ -93,9 +93,6 @@ struct sio_log *sio_log_of(struct sio_namespace *nsp);
 void sio_log_trim(struct sio_namespace *nsp);
 void sio_log_free(struct sio_namespace *nsp);
 
-/* The time after which an event can not have been missed by anybody who may still recover. */
-uint64_t sio_log_retention(const struct sio_namespace *nsp);
-
 /* Whether everything behind the position is here. */
 bool sio_log_reaches(const struct sio_namespace *nsp, const struct sio_position *position);
 
@@ -105,13 +102,6 @@ void sio_log_replay(struct sio_socket *socket, const struct sio_position *positi
                     const struct sio_saved *saved);
 
 /* --- recovery_offset.c --- */
-
-/* Numbers as digits of base 64. */
-void sio_number_write(struct buf *to, uint64_t number);
-bool sio_number_read(struct str text, uint64_t *number);
-
-/* The part up to the next '.', taken off `rest`. */
-struct str sio_offset_part(struct str *rest);
 
 void sio_offset_write(struct buf *to, const struct sio_namespace *nsp, uint64_t origin,
                       uint64_t number, uint64_t place);

@@ -55,14 +55,16 @@ static void drop_first(struct sio_log *log)
 
 /* --- life ------------------------------------------------------------------------------------ */
 
-uint64_t sio_log_retention(const struct sio_namespace *nsp)
+uint64_t sio_namespace_retention(const struct sio_namespace *nsp)
 {
+    if (nsp->recovery.window_ms == 0)
+        return 0;
     return (uint64_t)nsp->recovery.window_ms + nsp->server->options.unnoticed_ms;
 }
 
 static uint64_t sweep_interval(const struct sio_namespace *nsp)
 {
-    uint64_t interval = sio_log_retention(nsp) / SWEEPS;
+    uint64_t interval = sio_namespace_retention(nsp) / SWEEPS;
 
     return interval > SWEEP_MIN_MS ? interval : SWEEP_MIN_MS;
 }
@@ -115,7 +117,7 @@ void sio_log_free(struct sio_namespace *nsp)
 static void cut(struct sio_namespace *nsp, uint64_t number)
 {
     nsp->cut = number;
-    nsp->cut_until_ms = net_loop_now(nsp->server->loop) + sio_log_retention(nsp);
+    nsp->cut_until_ms = net_loop_now(nsp->server->loop) + sio_namespace_retention(nsp);
 }
 
 /* Nothing that was kept is provable any more. */
@@ -152,7 +154,7 @@ static struct sio_saved *first_saved(const struct sio_log *log)
 static void drop_old(struct sio_log *log, uint64_t now)
 {
     struct sio_namespace *nsp = log->nsp;
-    uint64_t retention = sio_log_retention(nsp);
+    uint64_t retention = sio_namespace_retention(nsp);
     struct sio_saved *saved;
 
     while (log->count > 0 && entry_at(log, 0)->at_ms + retention < now)

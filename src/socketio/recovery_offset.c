@@ -9,7 +9,6 @@ static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 
 enum {
     DIGIT_BITS = 6,
-    NUMBER_DIGITS_MAX = 11, /* of 64 bits */
 };
 
 static int digit_of(char character)
@@ -19,21 +18,10 @@ static int digit_of(char character)
     return found ? (int)(found - digits) : -1;
 }
 
-void sio_origin_write(uint64_t origin, char text[SIO_ORIGIN_SIZE])
-{
-    for (int i = SIO_ORIGIN_SIZE; i-- > 0; origin >>= DIGIT_BITS)
-        text[i] = digits[origin % (1 << DIGIT_BITS)];
-}
-
-bool sio_origin_read(struct str text, uint64_t *origin)
-{
-    return text.size == SIO_ORIGIN_SIZE && sio_number_read(text, origin);
-}
-
 bool sio_number_read(struct str text, uint64_t *number)
 {
     *number = 0;
-    if (text.size == 0 || text.size > NUMBER_DIGITS_MAX)
+    if (text.size == 0 || text.size > SIO_NUMBER_SIZE)
         return false;
     for (size_t i = 0; i < text.size; i++) {
         int digit = digit_of(text.at[i]);
@@ -47,24 +35,22 @@ bool sio_number_read(struct str text, uint64_t *number)
 
 void sio_number_write(struct buf *to, uint64_t number)
 {
-    char text[NUMBER_DIGITS_MAX];
-    int first = NUMBER_DIGITS_MAX;
+    char text[SIO_NUMBER_SIZE];
+    int first = SIO_NUMBER_SIZE;
 
     do {
         text[--first] = digits[number % (1 << DIGIT_BITS)];
         number >>= DIGIT_BITS;
     } while (number > 0);
-    buf_add(to, text + first, (size_t)(NUMBER_DIGITS_MAX - first));
+    buf_add(to, text + first, (size_t)(SIO_NUMBER_SIZE - first));
 }
 
 void sio_offset_write(struct buf *to, const struct sio_namespace *nsp, uint64_t origin,
                       uint64_t number, uint64_t place)
 {
     const struct sio_keeper *keeper = &nsp->server->keeper;
-    char name[SIO_ORIGIN_SIZE];
 
-    sio_origin_write(origin, name);
-    buf_add(to, name, sizeof(name));
+    sio_number_write(to, origin);
     buf_add_byte(to, '.');
     sio_number_write(to, number);
     if (keeper->write_place) {
@@ -84,17 +70,23 @@ struct str sio_offset_part(struct str *rest)
     return part;
 }
 
+bool sio_offset_split(struct str offset, uint64_t *origin, uint64_t *number, struct str *place)
+{
+    *place = offset;
+    return sio_number_read(sio_offset_part(place), origin) &&
+           sio_number_read(sio_offset_part(place), number);
+}
+
 bool sio_offset_read(const struct sio_namespace *nsp, struct str text,
                      struct sio_position *position)
 {
     const struct sio_keeper *keeper = &nsp->server->keeper;
-    struct str rest = text;
     uint64_t origin, number;
+    struct str place;
 
     if (text.size > SIO_OFFSET_MAX)
         return false;
-    if (sio_origin_read(sio_offset_part(&rest), &origin) && origin == nsp->server->origin &&
-        sio_number_read(sio_offset_part(&rest), &number)) {
+    if (sio_offset_split(text, &origin, &number, &place) && origin == nsp->server->origin) {
         *position = (struct sio_position){.after = number, .origin = origin, .number = number};
         return true;
     }

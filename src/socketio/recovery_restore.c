@@ -66,6 +66,11 @@ struct str sio_claim_pid(const struct sio_claim *claim)
     return str_of(claim->pid, sizeof(claim->pid));
 }
 
+struct str sio_claim_offset(const struct sio_claim *claim)
+{
+    return buf_str(&claim->offset);
+}
+
 struct sio_namespace *sio_claim_namespace(const struct sio_claim *claim)
 {
     return claim->nsp;

@@ -292,10 +292,6 @@ void sio_server_observe(struct sio_server *server, const struct sio_observer *ob
 
 /* --- recovery: what a cluster takes part in --------------------------------------------------- */
 
-enum {
-    SIO_ORIGIN_SIZE = 8, /* characters of a server's name in offsets */
-};
-
 /* A packet that only a session's own server has: what was emitted to the socket alone. */
 struct sio_session_packet {
     uint64_t origin; /* the server that sent it, and its number there */
@@ -367,14 +363,29 @@ struct sio_namespace *sio_claim_namespace(const struct sio_claim *claim);
 void sio_claim_end(struct sio_claim *claim, enum sio_claim_end how,
                    const struct sio_session *session);
 
-/* This server's name in offsets, as a number and as text. */
+/* This server's name in offsets. */
 uint64_t sio_server_origin(const struct sio_server *server);
-void sio_origin_write(uint64_t origin, char text[SIO_ORIGIN_SIZE]);
-bool sio_origin_read(struct str text, uint64_t *origin);
+
+/* What offsets are made of: numbers as digits of base 64, parts that end at '.'. */
+enum {
+    SIO_NUMBER_SIZE = 11, /* the most digits */
+};
+void sio_number_write(struct buf *to, uint64_t number);
+bool sio_number_read(struct str text, uint64_t *number);
+struct str sio_offset_part(struct str *rest);
+
+/* Of an offset of this form: its server, the number there, and the rest, the keeper's. */
+bool sio_offset_split(struct str offset, uint64_t *origin, uint64_t *number, struct str *place);
+
+/* The offset that the client gave; empty: none. */
+struct str sio_claim_offset(const struct sio_claim *claim);
 
 /* Gives up the socket with this private id, whose client has turned up elsewhere: it is lost and
  * saved. False when there is none. */
 bool sio_server_abandon(struct sio_server *server, struct str pid);
+
+/* How long an event is kept, and a client may stand behind it; 0: no recovery. */
+uint64_t sio_namespace_retention(const struct sio_namespace *nsp);
 
 /* The number of a namespace's next event; those of this server that came back from the bus get
  * their place. */
