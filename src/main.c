@@ -4,12 +4,10 @@
 #include "embed.h"
 #include "script/script.h"
 #include "server/listeners.h"
-#include "server/worker.h"
+#include "server/process.h"
 #include "versions.h"
 
-#include <errno.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -31,8 +29,8 @@ static const char usage[] =
     "\n"
     "Without FILE: ./" LOCAL_CONFIG ", else " PACKAGED_CONFIG
     ", else a built-in demo on port 3000.\n"
-    "SIGINT and SIGTERM close all sessions and end the server; SIGHUP loads certificates "
-    "anew.\n";
+    "SIGINT and SIGTERM drain the server, a second one ends it at once; SIGHUP loads\n"
+    "certificates anew; SIGUSR2 starts the program anew without refusing a connection.\n";
 
 static int fail_usage(const char *what, const char *word)
 {
@@ -52,19 +50,6 @@ static void raise_descriptor_limit(void)
     }
 }
 
-/* SIGINT, SIGTERM and SIGHUP reach the worker by its signalfd; a peer that is gone is an EPIPE. */
-static void prepare_signals(void)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-}
-
 static int print_faults(struct cfg_report *report)
 {
     fwrite(report->text.at, 1, report->text.size, stderr);
@@ -74,19 +59,15 @@ static int print_faults(struct cfg_report *report)
     return EXIT_FAILURE;
 }
 
-static int serve(const char *name, struct str source, struct cfg_report *report)
+static int serve(struct process *process, const char *name, struct str source,
+                 struct cfg_report *report)
 {
-    struct worker *worker = worker_new(name, source, report);
-
-    if (!worker)
-        return print_faults(report);
-
-    int result = worker_run(worker);
-    if (result != 0)
-        fprintf(stderr, "skua: %s\n", strerror(errno));
-    worker_free(worker);
-    cfg_report_free(report);
-    return result == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    if (process_serve(process, name, source, report)) {
+        cfg_report_free(report);
+        return EXIT_SUCCESS;
+    }
+    process_fail(process, report);
+    return print_faults(report);
 }
 
 /* The file that is meant when none is named, or NULL: the demo. */
@@ -97,29 +78,45 @@ static const char *find_config(void)
     return access(PACKAGED_CONFIG, F_OK) == 0 ? PACKAGED_CONFIG : NULL;
 }
 
-static int command_run(const char *path)
+static int run_demo(struct process *process, struct cfg_report *report)
+{
+    fprintf(stderr,
+            "skua: neither ./%s nor %s is there: running the built-in demo.\n"
+            "skua: \"skua init > %s\" writes a file to start from.\n",
+            LOCAL_CONFIG, PACKAGED_CONFIG, LOCAL_CONFIG);
+    return serve(process, "demo.lua", str_of(embed_demo, embed_demo_size), report);
+}
+
+static int run_file(struct process *process, const char *path, struct cfg_report *report)
+{
+    size_t size;
+    char *source = cfg_read(path, &size, report);
+    int result;
+
+    if (!source) {
+        process_fail(process, report);
+        return print_faults(report);
+    }
+    result = serve(process, path, str_of(source, size), report);
+    free(source);
+    return result;
+}
+
+static int command_run(const char *path, char **argv)
 {
     struct cfg_report report;
-    size_t size;
+    struct process *process;
+    int result;
 
     raise_descriptor_limit();
-    prepare_signals();
     cfg_report_init(&report);
+    process = process_new(argv, &report);
+    if (!process)
+        return print_faults(&report);
     if (!path)
         path = find_config();
-    if (!path) {
-        fprintf(stderr,
-                "skua: neither ./%s nor %s is there: running the built-in demo.\n"
-                "skua: \"skua init > %s\" writes a file to start from.\n",
-                LOCAL_CONFIG, PACKAGED_CONFIG, LOCAL_CONFIG);
-        return serve("demo.lua", str_of(embed_demo, embed_demo_size), &report);
-    }
-
-    char *source = cfg_read(path, &size, &report);
-    if (!source)
-        return print_faults(&report);
-    int result = serve(path, str_of(source, size), &report);
-    free(source);
+    result = path ? run_file(process, path, &report) : run_demo(process, &report);
+    process_free(process);
     return result;
 }
 
@@ -198,7 +195,7 @@ int main(int argc, char **argv)
 
     if (strcmp(command, "run") == 0)
         return words > 1 ? fail_usage("one FILE at most, found also", argv[optind + 2])
-                         : command_run(word);
+                         : command_run(word, argv);
     if (strcmp(command, "check") == 0)
         return words == 1 ? command_check(word) : fail_usage("check takes one FILE", NULL);
     if (strcmp(command, "init") == 0)
@@ -214,6 +211,6 @@ int main(int argc, char **argv)
     /* `skua FILE`: anything that looks like a file; a mistyped command should not read as one. */
     if (words == 0 &&
         (strchr(command, '.') || strchr(command, '/') || access(command, F_OK) == 0))
-        return command_run(command);
+        return command_run(command, argv);
     return fail_usage("neither a command nor a file:", command);
 }

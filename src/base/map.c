@@ -278,3 +278,15 @@ bool map_next(const struct map *map, uint32_t *cursor, struct str *key, void **v
     }
     return false;
 }
+
+void *map_pick(const struct map *map, uint32_t number)
+{
+    for (uint32_t i = 0; i < map->entry_count; i++) {
+        const struct map_entry *entry =
+            &map->entries[(number % map->entry_count + i) % map->entry_count];
+
+        if (entry->key_size != REMOVED)
+            return entry->value;
+    }
+    return NULL;
+}

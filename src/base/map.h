@@ -56,4 +56,8 @@ void *map_remove(struct map *map, struct str key);
  */
 bool map_next(const struct map *map, uint32_t *cursor, struct str *key, void **value);
 
+/* One of the values, which one the number decides: random numbers give any of them. NULL when there
+ * is none. */
+void *map_pick(const struct map *map, uint32_t number);
+
 #endif

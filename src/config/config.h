@@ -39,9 +39,10 @@ struct cfg_certificate {
 
 struct cfg_listen {
     struct str text; /* as written */
-    char *host;      /* numeric, NULL for unix sockets */
+    char *host;      /* numeric, NULL for unix sockets and systemd's */
     uint16_t port;
     char *unix_path;                      /* NULL for TCP */
+    char *systemd;                        /* name of passed sockets, "" for all; or NULL */
     struct cfg_certificate *certificates; /* the first is the default */
     size_t certificate_count;             /* 0: no TLS */
     bool redirect;                        /* requests are sent to the first TLS listener */
@@ -139,6 +140,18 @@ struct cfg_limits {
     uint32_t http_body_ms;
 };
 
+/* How the server ends when it is told to. */
+struct cfg_drain {
+    uint32_t grace_ms;    /* unready, but as before */
+    uint32_t window_ms;   /* over which sessions are closed */
+    uint32_t deadline_ms; /* from the signal; then what is left is ended */
+};
+
+struct cfg_health {
+    struct str path; /* NULL: none is served */
+    struct str live; /* NULL: none */
+};
+
 struct cfg_handler {
     struct str event; /* for `on`: "connection", an event's name, "*" */
     int function;     /* registry reference */
@@ -197,7 +210,9 @@ struct config {
     struct cfg_cors cors;
     struct cfg_engine engine;
     struct cfg_limits limits;
-    struct cfg_recovery recovery;     /* of namespaces that say nothing */
+    struct cfg_recovery recovery; /* of namespaces that say nothing */
+    struct cfg_drain drain;
+    struct cfg_health health;
     struct cfg_namespace *namespaces; /* in order of declaration; "/" only if declared */
     size_t namespace_count;
     enum log_level log_level;

@@ -5,8 +5,8 @@
 
 /* --- addresses ----------------------------------------------------------------------------- */
 
-static const char expected_listen[] =
-    "an address such as \"0.0.0.0:3000\", \"[::]:3000\" or \"unix:/run/skua.sock\"";
+static const char expected_listen[] = "an address such as \"0.0.0.0:3000\", \"[::]:3000\", "
+                                      "\"unix:/run/skua.sock\" or \"systemd\"";
 
 static bool parse_port(struct str text, uint16_t *port)
 {
@@ -49,11 +49,26 @@ static bool parse_tcp(struct cfg_loader *loader, struct str text, struct cfg_lis
            inet_pton(AF_INET6, listen->host, address) == 1;
 }
 
+/* "systemd", or "systemd:NAME" for the sockets of that name only. */
+static bool parse_systemd(struct cfg_loader *loader, struct str text, struct cfg_listen *listen)
+{
+    static const struct str word = STR("systemd");
+    struct str name = str_from_index(text, word.size + 1);
+
+    if (!str_starts(text, word) ||
+        (text.size > word.size && (text.at[word.size] != ':' || name.size == 0)))
+        return false;
+    listen->systemd = (char *)cfg_copy(loader, name).at;
+    return true;
+}
+
 static bool parse_listen(struct cfg_loader *loader, struct str text, struct cfg_listen *listen)
 {
     struct str path = str_from_index(text, 5);
 
     listen->text = text;
+    if (parse_systemd(loader, text, listen))
+        return true;
     if (!str_starts(text, STR("unix:")))
         return parse_tcp(loader, text, listen);
     if (path.size == 0 || path.size >= sizeof(((struct sockaddr_un *)0)->sun_path))
@@ -74,7 +89,7 @@ static int add_listen(struct cfg_loader *loader, struct str text, int line)
         return -1;
     }
     for (size_t i = 0; i < config->listen_count; i++) {
-        if (str_equal(config->listens[i].text, text) && listen.port != 0) {
+        if (str_equal(config->listens[i].text, text) && (!listen.host || listen.port != 0)) {
             cfg_fault(loader, line,
                       "listen: \"%.*s\" is declared twice; the first is on line %d",
                       (int)text.size, text.at, config->listens[i].line);
@@ -229,8 +244,8 @@ void cfg_finish_listens(struct cfg_loader *loader)
     bool secure = false;
 
     for (size_t i = 0; i < config->listen_count; i++)
-        secure =
-            secure || (config->listens[i].certificate_count > 0 && config->listens[i].host);
+        secure = secure ||
+                 (config->listens[i].certificate_count > 0 && !config->listens[i].unix_path);
     for (size_t i = 0; i < config->listen_count; i++) {
         const struct cfg_listen *listen = &config->listens[i];
 

@@ -324,6 +324,7 @@ static void set_defaults(struct config *config)
         .http_headers_ms = 60000,
         .http_body_ms = 300000,
     };
+    config->drain = (struct cfg_drain){.window_ms = 5000, .deadline_ms = 30000};
     config->log_level = LOG_INFO;
     config->log_format = LOG_TEXT;
 }

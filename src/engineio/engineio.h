@@ -140,7 +140,18 @@ bool eio_server_matches(const struct eio_server *server, struct str target);
 /* Serves an exchange whose target is ours, upgrades included. */
 void eio_server_request(struct eio_server *server, struct http_exchange *exchange);
 
-/* Closes every session (engine-io.md, 14) with EIO_SERVER_SHUTDOWN. */
+/*
+ * The server is about to end and takes no new connections. Clients that poll over connections of
+ * their own for each request could not come back for a close: whatever answers such a poll from
+ * now on ends the session, too, with EIO_SERVER_SHUTDOWN. Handshakes over polling are refused.
+ */
+void eio_server_drain(struct eio_server *server);
+
+/* Closes up to `count` sessions as eio_server_close() does, in an order that tells nothing of their
+ * age. Those that poll, but have no poll pending, are closed by their next one. */
+void eio_server_close_some(struct eio_server *server, uint32_t count);
+
+/* Closes every session (engine-io.md, 14) with EIO_SERVER_SHUTDOWN, and opens none any more. */
 void eio_server_close(struct eio_server *server);
 
 uint32_t eio_server_sessions(const struct eio_server *server);

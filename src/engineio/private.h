@@ -45,7 +45,9 @@ struct eio_server {
     struct frame *ping; /* packets that are the same for everyone */
     struct frame *pong;
     struct frame *probe_answer;
+    struct frame *farewell; /* a close */
     uint64_t busy_until_ns; /* with handshakes (base/rate.h) */
+    bool draining;
     bool closed;
 };
 
@@ -81,6 +83,7 @@ struct eio_session {
     bool extended;     /* the wait for a pong was restarted by another packet */
     bool upgraded;
     bool refused; /* by `open`: `closed` is not called */
+    bool leaving; /* the server drains: the next answer to a poll ends the session */
     bool jsonp;   /* polls are answered by calls of ___eio[jsonp_index] */
     uint8_t jsonp_size;
     char jsonp_index[EIO_JSONP_INDEX_MAX];
@@ -154,6 +157,9 @@ void eio_session_end(struct eio_session *session, enum eio_close_reason reason);
 /* The same because of the peer's fault, with a log line that tells `detail`. */
 void eio_session_fault(struct eio_session *session, enum eio_close_reason reason,
                        const char *detail);
+
+/* The server drains: ends the session as soon as its client can be told. */
+void eio_session_leave(struct eio_session *session);
 
 /* The queue of a CLOSING session has been sent: what is left is the close itself. */
 void eio_session_await_close(struct eio_session *session);

@@ -14,6 +14,10 @@ enum error {
     NO_ERROR,
 };
 
+enum {
+    PICKS = 4, /* until a session is taken that would better be left for later */
+};
+
 static const char *const messages[] = {
     [UNKNOWN_TRANSPORT] = "Transport unknown",
     [UNKNOWN_SID] = "Session ID unknown",
@@ -45,10 +49,12 @@ struct eio_server *eio_server_new(struct net_loop *loop, struct random *random,
     server->ping = eio_packet_frame(EIO_PACKET_PING, STR(""));
     server->pong = eio_packet_frame(EIO_PACKET_PONG, STR(""));
     server->probe_answer = eio_packet_frame(EIO_PACKET_PONG, STR("probe"));
-    if (!server->ping || !server->pong || !server->probe_answer) {
+    server->farewell = eio_packet_frame(EIO_PACKET_CLOSE, STR(""));
+    if (!server->ping || !server->pong || !server->probe_answer || !server->farewell) {
         eio_server_free(server);
         return NULL;
     }
+    frame_keep_plain(server->farewell);
     return server;
 }
 
@@ -62,19 +68,56 @@ void eio_server_free(struct eio_server *server)
         frame_unref(server->pong);
     if (server->probe_answer)
         frame_unref(server->probe_answer);
+    if (server->farewell)
+        frame_unref(server->farewell);
     map_free(&server->sessions);
     free(server);
+}
+
+void eio_server_drain(struct eio_server *server)
+{
+    server->draining = true;
+}
+
+/* A client in the midst of an upgrade may not hear of a close on either transport, so it is left
+ * for later, if there is anybody else. */
+static struct eio_session *pick(struct eio_server *server)
+{
+    struct eio_session *session = NULL;
+
+    for (int i = 0; i < PICKS && (!session || session->leaving || session->upgrade); i++) {
+        uint32_t number;
+
+        random_bytes(server->random, &number, sizeof(number));
+        session = map_pick(&server->sessions, number);
+    }
+    return session;
+}
+
+void eio_server_close_some(struct eio_server *server, uint32_t count)
+{
+    uint32_t cursor = 0;
+    void *session;
+
+    if (count >= map_size(&server->sessions)) {
+        while (map_next(&server->sessions, &cursor, NULL, &session))
+            eio_session_leave(session);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        eio_session_leave(pick(server));
 }
 
 void eio_server_close(struct eio_server *server)
 {
     uint32_t cursor = 0;
-    struct str id;
     void *session;
 
     server->closed = true;
-    while (map_next(&server->sessions, &cursor, &id, &session))
+    while (map_next(&server->sessions, &cursor, NULL, &session)) {
+        eio_session_leave(session);
         eio_session_end(session, EIO_SERVER_SHUTDOWN);
+    }
 }
 
 uint32_t eio_server_sessions(const struct eio_server *server)
@@ -314,7 +357,7 @@ static void open_plain(struct eio_server *server, struct http_exchange *exchange
     if (!speaks(server, query->protocol))
         answer_error(server, exchange, UNSUPPORTED_PROTOCOL,
                      str_from(messages[UNSUPPORTED_PROTOCOL]));
-    else if (server->closed)
+    else if (server->draining || server->closed)
         eio_answer_empty(server, exchange, 503);
     else
         polling_handshake(server, exchange, query);

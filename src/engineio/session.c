@@ -323,6 +323,13 @@ void eio_session_end(struct eio_session *session, enum eio_close_reason reason)
     net_loop_later(server->loop, &session->task);
 }
 
+void eio_session_leave(struct eio_session *session)
+{
+    session->leaving = true;
+    if (session->ws || session->poll)
+        eio_session_end(session, EIO_SERVER_SHUTDOWN);
+}
+
 void eio_session_fault(struct eio_session *session, enum eio_close_reason reason,
                        const char *detail)
 {

@@ -23,6 +23,7 @@ struct reply {
     uint8_t coding;    /* enum http_coding: how packets may be compressed */
     bool old_explorer; /* wants its XSS filter turned off */
     bool initial;      /* to a request without an id */
+    bool keep;         /* the connection, although the server ends */
     const struct eio_server *server;
     struct str cookie; /* empty: none is set */
 };
@@ -107,6 +108,7 @@ static void answer(struct http_exchange *exchange, const struct reply *reply,
                                         .status = 200,
                                         .headers = headers,
                                         .header_count = count,
+                                        .keep = reply->keep,
                                         .body = text,
                                         .body_frame = packed ? packed : frame,
                                         .chunked = packed != NULL,
@@ -238,10 +240,27 @@ static struct frame *take_payload(struct eio_session *session, enum frame_kind *
     return payload;
 }
 
+/* Whether the server, which ends, has to hear of the session's client again. */
+static bool expects_more(const struct eio_session *session)
+{
+    return session->server->draining && session->state == EIO_OPEN && !session->leaving;
+}
+
+/* Whether the client might find nobody when it comes back from this answer. One that upgrades comes
+ * back on its WebSocket. */
+static bool is_last_answer(const struct eio_session *session,
+                           const struct http_exchange *exchange)
+{
+    return session->leaving ||
+           (session->server->draining && !session->upgrade && !http_exchange_keeps(exchange));
+}
+
 /* The answer to a poll that need not wait. */
 static void answer_queued(struct eio_session *session, struct http_exchange *exchange,
-                          const struct reply *reply)
+                          struct reply *reply)
 {
+    bool last = is_last_answer(session, exchange) &&
+                eio_queue_push(&session->queue, session->server->farewell);
     enum frame_kind form;
     struct frame *payload = take_payload(session, &form);
 
@@ -250,9 +269,13 @@ static void answer_queued(struct eio_session *session, struct http_exchange *exc
         eio_session_fault(session, EIO_TRANSPORT_ERROR, "out of memory");
         return;
     }
+    reply->keep = !last && expects_more(session);
     answer_body(session, exchange, reply, payload, form);
     frame_unref(payload);
-    if (session->state == EIO_CLOSING) {
+    if (last) {
+        eio_session_end(session,
+                        session->state == EIO_CLOSING ? EIO_FORCED_CLOSE : EIO_SERVER_SHUTDOWN);
+    } else if (session->state == EIO_CLOSING) {
         eio_polling_drop_post(session);
         eio_session_await_close(session);
     }
@@ -274,6 +297,7 @@ void eio_polling_release(struct eio_session *session, struct str body)
 
     if (!poll)
         return;
+    poll->reply.keep = expects_more(session);
     answer_payload(session, poll->exchange, &poll->reply, body, NULL);
     free(poll);
 }
@@ -338,9 +362,9 @@ static void handle_poll(struct eio_session *session, struct http_exchange *excha
     reply_init(&reply, session->server, http_exchange_request(exchange));
     if (session->queue.count > 0) {
         answer_queued(session, exchange, &reply);
-    } else if (session->state == EIO_CLOSING) {
+    } else if (session->state == EIO_CLOSING || session->leaving) {
         answer_payload(session, exchange, &reply, eio_codec_noop_close(session), NULL);
-        eio_session_end(session, EIO_FORCED_CLOSE);
+        eio_session_end(session, session->leaving ? EIO_SERVER_SHUTDOWN : EIO_FORCED_CLOSE);
     } else {
         hold_poll(session, exchange, &reply);
     }
@@ -506,6 +530,7 @@ static void post_end(void *owner)
     if (present)
         handle_packets(session, post->form, &post->body);
     reply_init(&reply, session->server, http_exchange_request(exchange));
+    reply.keep = expects_more(session);
     free_post(post);
     answer(exchange, &reply, STR("text/html"), STR("ok"), NULL);
 }

@@ -106,6 +106,8 @@ static void switch_transport(struct eio_upgrade *upgrade)
     send_queue(session);
     if (session->state == EIO_CLOSING)
         eio_session_end(session, EIO_FORCED_CLOSE);
+    else if (session->leaving)
+        eio_session_leave(session);
     else if (session->state == EIO_OPEN)
         eio_session_rearm(session);
 }

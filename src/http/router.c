@@ -7,6 +7,8 @@ void http_router_request(void *owner, struct http_exchange *exchange)
     struct http_router *router = owner;
     const struct http_request *request = http_exchange_request(exchange);
 
+    if (health_request(router->health, exchange))
+        return;
     if (client_files_request(&router->client_files, exchange))
         return;
     if (eio_server_matches(router->engine, request->target))

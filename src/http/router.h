@@ -13,9 +13,11 @@
 
 #include "engineio/engineio.h"
 #include "http/client_files.h"
+#include "http/health.h"
 
 struct http_router {
     struct eio_server *engine;
+    const struct health *health;
     struct client_files client_files;
     uint32_t silence_ms;
 };

@@ -759,18 +759,23 @@ void net_conn_finish(struct net_conn *conn, uint32_t linger_ms)
 
 /* ---- the end of the server ---- */
 
-void net_conns_stop(struct net_loop *loop)
+uint32_t net_conns_stop(struct net_loop *loop)
 {
     struct list *conns = net_loop_conns(loop);
     struct list *next;
+    uint32_t busy = 0;
 
     for (struct list *link = conns->next; link != conns; link = next) {
         struct net_conn *conn = CONTAINER_OF(link, struct net_conn, in_loop);
 
         next = link->next;
-        if (conn->state == OPEN && conn->handler->stopping)
-            conn->handler->stopping(conn->owner);
+        bool at_work = conn->state == OPEN && conn->handler->stopping &&
+                       conn->handler->stopping(conn->owner);
+
+        if (at_work || net_conn_queued(conn) > 0)
+            busy++;
     }
+    return busy;
 }
 
 void net_conns_end(struct net_loop *loop)

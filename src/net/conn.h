@@ -44,9 +44,9 @@ struct net_conn_handler {
     /* The last call. */
     void (*closed)(void *owner, enum net_end why);
 
-    /* The server stops: the owner closes the conn if it is idle, and touches no other. May be
-     * NULL. */
-    void (*stopping)(void *owner);
+    /* The server stops: the owner closes the conn if it is idle, and touches no other. True: it is
+     * at work for its peer. May be NULL. */
+    bool (*stopping)(void *owner);
 };
 
 enum {
@@ -99,8 +99,9 @@ void net_conn_close(struct net_conn *conn);
  * (0: none) and closes. What still arrives is thrown away. No callback. */
 void net_conn_finish(struct net_conn *conn, uint32_t linger_ms);
 
-/* Tells the owners of all connections of the loop that the server stops. */
-void net_conns_stop(struct net_loop *loop);
+/* Tells the owners of all connections of the loop that the server stops, as often as it is called.
+ * Returns how many are at work or have something to send. */
+uint32_t net_conns_stop(struct net_loop *loop);
 
 /* Ends all connections of the loop, as if each peer had gone. */
 void net_conns_end(struct net_loop *loop);

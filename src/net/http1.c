@@ -487,15 +487,18 @@ static void on_closed(void *owner, enum net_end why)
     end_aborted(owner);
 }
 
-static void on_stopping(void *owner)
+/* A connection that has just been accepted stays for its first request: a client that was let in
+ * must not find the door shut. */
+static bool on_stopping(void *owner)
 {
     struct http1 *http = owner;
 
     http->stopping = true;
-    if (http->state != IDLE || http->begun || http->waiting.size > 0)
-        return;
-    net_conn_finish(http->conn, 0);
-    end(http);
+    if (http->state == IDLE && !http->begun && !http->first && http->waiting.size == 0) {
+        net_conn_finish(http->conn, 0);
+        end(http);
+    }
+    return http->state == ASKED || http->state == DRAINING;
 }
 
 static const struct net_conn_handler conn_handler = {
@@ -569,6 +572,13 @@ void http_exchange_read(struct http_exchange *exchange)
     net_loop_later(net_conn_loop(http->conn), &http->resume);
 }
 
+bool http_exchange_keeps(const struct http_exchange *exchange)
+{
+    const struct http1 *http = CONTAINER_OF(exchange, struct http1, exchange);
+
+    return http->keep_alive && !http->upgrade;
+}
+
 void http_exchange_hold(struct http_exchange *exchange)
 {
     drop_request(http_of(exchange));
@@ -578,8 +588,8 @@ void http_exchange_hold(struct http_exchange *exchange)
  * that waits for 100 Continue may or may not send its body now: nobody knows what comes next. */
 static bool may_keep(const struct http1 *http, const struct http_response *response)
 {
-    return http->keep_alive && !http->stopping && !http->upgrade && !response->close &&
-           !http1_answer_closes(response) &&
+    return http->keep_alive && (!http->stopping || response->keep) && !http->upgrade &&
+           !response->close && !http1_answer_closes(response) &&
            (http->body_done || (!http->expects && http->body_left <= DRAIN_MAX));
 }
 

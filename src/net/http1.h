@@ -94,6 +94,9 @@ void http_exchange_set_handler(struct http_exchange *exchange,
 /* Begins to read the body (sends 100 Continue if it was asked for). */
 void http_exchange_read(struct http_exchange *exchange);
 
+/* The client wants to use the connection for its next request, too. */
+bool http_exchange_keeps(const struct http_exchange *exchange);
+
 /* The answer will take long: gives the head's memory back. The request is no longer valid. */
 void http_exchange_hold(struct http_exchange *exchange);
 
@@ -107,6 +110,7 @@ struct http_response {
         chunked; /* no Content-Length but one chunk: what the reference does for error answers */
     bool no_length; /* neither is added (the caller wrote Content-Length itself, or 204/304) */
     bool close;     /* end the connection behind it */
+    bool keep; /* not even when the server stops: the client's next request has to reach us */
 };
 
 /*

@@ -34,11 +34,14 @@ struct listener {
     struct timer resume;    /* runs while accepting pauses */
     struct proxy_room room; /* connections whose PROXY header has not come */
     struct net_server *server;
-    struct lws_vhost *vhost;
-    char *bound_to; /* lws keeps the pointer */
-    int index;
+    struct lws_vhost *vhost; /* NULL: served without lws */
+    char *bound_to;          /* lws keeps the pointer */
+    char *name;              /* for the process that takes it over */
+    int id;
     uint16_t port;
     bool proxied;
+    bool open;
+    bool owns_file;
 };
 
 struct net_server {
@@ -91,6 +94,8 @@ static int accept_one(struct listener *listener)
 {
     struct net_server *server = listener->server;
 
+    if (!listener->vhost)
+        return accept4(listener->io.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     server->accepted = -1;
     lws_guest_service(server->guest, listener->io.fd, EPOLLIN);
     return server->accepted;
@@ -150,7 +155,7 @@ static void admit(struct listener *listener, int fd, const char *address)
     if (tally_counts_addresses(server->tally) && net_conn_address(conn)[0] &&
         !count_address(server, conn))
         return;
-    server->options.accepted(server->options.owner, conn, listener->index);
+    server->options.accepted(server->options.owner, conn, listener->id);
 }
 
 static void proxy_header_done(struct proxy_room *room, int fd, const char *address,
@@ -237,7 +242,7 @@ static void accept_ready(struct net_io *io, uint32_t events)
             return;
         }
         take(listener, fd);
-        if (!listener->vhost)
+        if (!listener->open)
             return; /* the owner has stopped the server */
     }
 }
@@ -356,57 +361,6 @@ static int clear_unix_path(const struct address *address)
     return unlink(address->local.sun_path) < 0 ? errno : 0;
 }
 
-static void listening(void *owner, struct lws *wsi, int fd)
-{
-    struct net_server *server = owner;
-
-    (void)wsi;
-    server->bound = fd;
-}
-
-static uint64_t options_of_lws(const struct address *address)
-{
-    uint64_t options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND;
-
-    if (address->any.sa_family == AF_UNIX)
-        options |= LWS_SERVER_OPTION_UNIX_SOCK;
-    if (takes_both(address))
-        options |= LWS_SERVER_OPTION_IPV6_V6ONLY_MODIFY;
-    return options;
-}
-
-/* Has lws open the listener's socket; our further wishes follow it. */
-static bool open_socket(struct listener *listener, const struct net_listen_spec *spec,
-                        const struct address *address)
-{
-    static const struct lws_protocols protocols[] = {
-        {.name = "skua", .callback = lws_callback},
-        LWS_PROTOCOL_LIST_TERM,
-    };
-    struct net_server *server = listener->server;
-    struct lws_context_creation_info info = {
-        .port = spec->port,
-        .iface = listener->bound_to,
-        .protocols = protocols,
-        .options = options_of_lws(address),
-        .user = listener,
-        .vhost_name = spec->text,
-    };
-
-    server->bound = -1;
-    listener->vhost = lws_create_vhost(lws_guest_context(server->guest), &info);
-    if (!listener->vhost)
-        return false;
-
-    int fd = server->bound;
-
-    /* lws leaves unix sockets blocking. */
-    if (fd < 0 || listen(fd, QUEUE) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
-        return false;
-    listener->io = (struct net_io){.fd = fd, .events = EPOLLIN, .ready = accept_ready};
-    return net_loop_add(server->options.loop, &listener->io);
-}
-
 static uint16_t bound_port(int fd)
 {
     struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
@@ -421,63 +375,234 @@ static uint16_t bound_port(int fd)
     return 0;
 }
 
-static int add_listener(struct net_server *server, const struct net_listen_spec *spec,
-                        const struct address *address)
+static void free_listener(struct listener *listener)
 {
-    const char *name = spec->unix_path ? spec->unix_path : spec->host;
+    if (!listener)
+        return;
+    free(listener->bound_to);
+    free(listener->name);
+    free(listener);
+}
+
+/* Not open yet. NULL when out of memory. */
+static struct listener *new_listener(struct net_server *server,
+                                     const struct net_listen_spec *spec, const char *name)
+{
+    const char *bound_to = spec->unix_path ? spec->unix_path : spec->host;
     struct listener *listener = calloc(1, sizeof(*listener));
 
     if (!listener)
-        return -1;
+        return NULL;
     listener->server = server;
-    listener->index = server->listener_count;
-    listener->bound_to = str_dup(str_from(name));
+    listener->id = spec->id;
+    listener->bound_to = str_dup(str_from(bound_to ? bound_to : ""));
+    listener->name = str_dup(str_from(name));
     timer_init(&listener->resume, resume);
     listener->proxied = spec->proxy_protocol;
     proxy_room_init(&listener->room, server->options.loop, server->options.proxy_timeout_ms,
                     proxy_header_done);
-    if (!listener->bound_to || !open_socket(listener, spec, address))
-        goto fail;
-    listener->port = bound_port(listener->io.fd);
+    if (!listener->bound_to || !listener->name) {
+        free_listener(listener);
+        return NULL;
+    }
+    return listener;
+}
+
+/* Accepts from now on. Returns its index, or -1. */
+static int open_listener(struct listener *listener, int fd)
+{
+    struct net_server *server = listener->server;
+
+    listener->io = (struct net_io){.fd = fd, .events = EPOLLIN, .ready = accept_ready};
+    if (!net_loop_add(server->options.loop, &listener->io))
+        return -1;
+    listener->open = true;
+    listener->port = bound_port(fd);
     server->listeners[server->listener_count] = listener;
     return server->listener_count++;
+}
 
-fail:
-    if (listener->vhost) {
+/* ---- listening without lws ---- */
+
+/* Takes over the socket. Returns the listener's index, or -1. */
+static int add_own(struct net_server *server, const struct net_listen_spec *spec,
+                   const char *name, int fd)
+{
+    struct listener *listener = new_listener(server, spec, name);
+    int index = listener ? open_listener(listener, fd) : -1;
+
+    if (index < 0) {
+        free_listener(listener);
+        close(fd);
+        return -1;
+    }
+    listener->owns_file = spec->unix_path != NULL;
+    return index;
+}
+
+/* The socket, or -1 with errno. */
+static int open_unix(const struct address *address)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return -1;
+    if (bind(fd, &address->any, address->size) < 0 || listen(fd, QUEUE) < 0) {
+        int failure = errno;
+
+        close(fd);
+        errno = failure;
+        return -1;
+    }
+    return fd;
+}
+
+static int listen_systemd(struct net_server *server, const struct net_listen_spec *spec,
+                          char *error, size_t size)
+{
+    struct inherited *inherited = server->options.inherited;
+    char name[INHERITED_NAME_MAX];
+    int first = -1;
+    int fd;
+
+    while (inherited && server->listener_count < LISTENERS_MAX &&
+           (fd = inherited_take_systemd(inherited, str_from(spec->systemd), name)) >= 0) {
+        int index = add_own(server, spec, name, fd);
+
+        if (index < 0)
+            return fail(error, size, "cannot listen on %s: %s", spec->text, strerror(errno));
+        if (first < 0)
+            first = index;
+    }
+    if (first < 0)
+        return fail(error, size,
+                    "cannot listen on %s: systemd passed no such socket (LISTEN_FDS, "
+                    "LISTEN_FDNAMES)",
+                    spec->text);
+    return first;
+}
+
+/* ---- listening with lws ---- */
+
+static void listening(void *owner, struct lws *wsi, int fd)
+{
+    struct net_server *server = owner;
+
+    (void)wsi;
+    server->bound = fd;
+}
+
+/* Has lws open the listener's socket; our further wishes follow it. Returns its index, or -1. */
+static int open_by_lws(struct listener *listener, const struct net_listen_spec *spec,
+                       const struct address *address)
+{
+    static const struct lws_protocols protocols[] = {
+        {.name = "skua", .callback = lws_callback},
+        LWS_PROTOCOL_LIST_TERM,
+    };
+    struct net_server *server = listener->server;
+    struct lws_context_creation_info info = {
+        .port = spec->port,
+        .iface = listener->bound_to,
+        .protocols = protocols,
+        .options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND |
+                   (takes_both(address) ? LWS_SERVER_OPTION_IPV6_V6ONLY_MODIFY : 0),
+        .user = listener,
+        .vhost_name = spec->text,
+    };
+
+    server->bound = -1;
+    listener->vhost = lws_create_vhost(lws_guest_context(server->guest), &info);
+    if (!listener->vhost || server->bound < 0 || listen(server->bound, QUEUE) < 0 ||
+        fcntl(server->bound, F_SETFL, O_NONBLOCK) < 0)
+        return -1;
+    return open_listener(listener, server->bound);
+}
+
+static int add_by_lws(struct net_server *server, const struct net_listen_spec *spec,
+                      const struct address *address, const char *name)
+{
+    struct listener *listener = new_listener(server, spec, name);
+    int index = listener ? open_by_lws(listener, spec, address) : -1;
+
+    if (index < 0 && listener && listener->vhost) {
         lws_vhost_destroy(listener->vhost);
         lws_guest_settle(server->guest);
     }
-    free(listener->bound_to);
-    free(listener);
-    return -1;
+    if (index < 0)
+        free_listener(listener);
+    return index;
+}
+
+/* ---- listening on an address ---- */
+
+/* A socket of that name or address that was inherited, or -1. */
+static int take_inherited(struct net_server *server, const char *name,
+                          const struct address *address)
+{
+    struct inherited *inherited = server->options.inherited;
+    int fd = inherited ? inherited_take(inherited, name) : -1;
+
+    return fd >= 0 || !inherited ? fd : inherited_take_address(inherited, &address->any);
+}
+
+static void write_name(char name[INHERITED_NAME_MAX], const struct net_listen_spec *spec)
+{
+    if (spec->unix_path)
+        snprintf(name, INHERITED_NAME_MAX, "unix:%s", spec->unix_path);
+    else
+        snprintf(name, INHERITED_NAME_MAX, "%s %u", spec->host, spec->port);
+}
+
+/* Opens a new socket. Returns the listener's index, or -1 with a sentence. */
+static int listen_anew(struct net_server *server, const struct net_listen_spec *spec,
+                       const struct address *address, const char *name, char *error,
+                       size_t size)
+{
+    int failure = spec->unix_path ? clear_unix_path(address) : try_to_bind(address);
+    int index;
+
+    if (spec->unix_path && failure == EEXIST)
+        return fail(error, size, "cannot listen on %s: the file is not a socket", spec->text);
+    if (failure != 0)
+        return fail_errno(error, size, spec, failure);
+    if (spec->unix_path) {
+        int fd = open_unix(address);
+
+        if (fd < 0)
+            return fail_errno(error, size, spec, errno);
+        index = add_own(server, spec, name, fd);
+    } else {
+        index = add_by_lws(server, spec, address, name);
+    }
+    if (index < 0)
+        return fail(error, size, "cannot listen on %s: libwebsockets refused", spec->text);
+    return index;
 }
 
 int net_server_listen(struct net_server *server, const struct net_listen_spec *spec,
                       char *error, size_t error_size)
 {
     struct address address;
-    int failure = 0;
+    char name[INHERITED_NAME_MAX];
+    int fd;
 
     if (server->listener_count == LISTENERS_MAX)
         return fail(error, error_size, "cannot listen on %s: too many listeners", spec->text);
+    if (spec->systemd)
+        return listen_systemd(server, spec, error, error_size);
     if (!parse_address(spec, &address))
         return fail(error, error_size, "cannot listen on %s: %s", spec->text,
                     spec->unix_path ? "the path is too long" : "the address is not numeric");
-    if (spec->unix_path)
-        failure = clear_unix_path(&address);
-    if (failure == EEXIST)
-        return fail(error, error_size, "cannot listen on %s: the file is not a socket",
-                    spec->text);
-    if (failure == 0)
-        failure = try_to_bind(&address);
-    if (failure != 0)
-        return fail_errno(error, error_size, spec, failure);
+    write_name(name, spec);
+    fd = take_inherited(server, name, &address);
+    if (fd < 0)
+        return listen_anew(server, spec, &address, name, error, error_size);
 
-    int index = add_listener(server, spec, &address);
+    int index = add_own(server, spec, name, fd);
 
     if (index < 0)
-        return fail(error, error_size, "cannot listen on %s: libwebsockets refused",
-                    spec->text);
+        return fail_errno(error, error_size, spec, errno);
     return index;
 }
 
@@ -511,25 +636,61 @@ fail:
     return NULL;
 }
 
+int net_server_listeners(const struct net_server *server)
+{
+    return server->listener_count;
+}
+
 uint16_t net_server_port(const struct net_server *server, int index)
 {
     return server->listeners[index]->port;
 }
 
-void net_server_stop(struct net_server *server)
+void net_server_show(const struct net_server *server,
+                     void (*show)(void *owner, const char *name, int fd), void *owner)
 {
     for (int i = 0; i < server->listener_count; i++) {
-        struct listener *listener = server->listeners[i];
+        const struct listener *listener = server->listeners[i];
 
-        if (!listener->vhost)
-            continue;
-        timer_stop(net_loop_timers(server->options.loop), &listener->resume);
-        net_loop_remove(server->options.loop, &listener->io);
-        proxy_room_clear(&listener->room);
-        lws_vhost_destroy(listener->vhost); /* removes a unix socket's file too */
-        listener->vhost = NULL;
+        if (listener->open)
+            show(owner, listener->name, listener->io.fd);
     }
+}
+
+static void close_listener(struct listener *listener, bool left)
+{
+    struct net_loop *loop = listener->server->options.loop;
+
+    if (!listener->open)
+        return;
+    listener->open = false;
+    timer_stop(net_loop_timers(loop), &listener->resume);
+    net_loop_remove(loop, &listener->io);
+    if (listener->vhost) {
+        lws_vhost_destroy(listener->vhost);
+        listener->vhost = NULL;
+        return;
+    }
+    if (listener->owns_file && !left)
+        unlink(listener->bound_to);
+    close(listener->io.fd);
+}
+
+static void close_listeners(struct net_server *server, bool left)
+{
+    for (int i = 0; i < server->listener_count; i++)
+        close_listener(server->listeners[i], left);
     lws_guest_settle(server->guest);
+}
+
+void net_server_stop(struct net_server *server)
+{
+    close_listeners(server, false);
+}
+
+void net_server_leave(struct net_server *server)
+{
+    close_listeners(server, true);
 }
 
 void net_server_free(struct net_server *server)
@@ -539,8 +700,8 @@ void net_server_free(struct net_server *server)
     net_server_stop(server);
     lws_guest_free(server->guest);
     for (int i = 0; i < server->listener_count; i++) {
-        free(server->listeners[i]->bound_to);
-        free(server->listeners[i]);
+        proxy_room_clear(&server->listeners[i]->room);
+        free_listener(server->listeners[i]);
     }
     tally_leave(server->tally);
     free(server);

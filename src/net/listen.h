@@ -3,7 +3,9 @@
  *
  * lws (4.3.5, event_lib_custom) opens the listening sockets and accepts; an accepted descriptor
  * is taken out at once and becomes a net_conn, so that HTTP and WebSocket bytes share one read
- * and one output path. Why HTTP is not parsed by lws is told in src/README.md.
+ * and one output path. Why HTTP is not parsed by lws is told in src/README.md. Sockets that were
+ * inherited, and Unix sockets, whose files must stay when another process goes on with them, are
+ * served without lws, which can do neither.
  *
  * Callers   worker.
  * Owner     the worker owns the net_server; it stops before the loop is freed.
@@ -15,6 +17,7 @@
 
 #include "base/hits.h"
 #include "net/conn.h"
+#include "net/inherited.h"
 
 struct net_server;
 
@@ -26,8 +29,14 @@ struct net_listen_spec {
     /* NULL for TCP. An existing socket file that nobody serves is replaced. */
     const char *unix_path;
 
+    /* Neither, but the sockets that systemd passed under that name, all of them if it is "". NULL
+     * for TCP and unix sockets. */
+    const char *systemd;
+
     /* Connections must begin with a PROXY header, which tells the client's address. */
     bool proxy_protocol;
+
+    int id; /* told with each connection */
 };
 
 struct net_server_options {
@@ -38,23 +47,35 @@ struct net_server_options {
     size_t backlog;                   /* initial net_conn backlog, bytes */
     struct hits *hits;                /* or NULL */
     uint32_t proxy_timeout_ms;        /* for PROXY headers */
+    struct inherited *inherited; /* sockets that are taken instead of opening them, or NULL */
 
-    /* A new connection, the callee's to own. `listener` is the index that listen() returned. */
-    void (*accepted)(void *owner, struct net_conn *conn, int listener);
+    /* A new connection, the callee's to own. */
+    void (*accepted)(void *owner, struct net_conn *conn, int listener_id);
     void *owner;
 };
 
 struct net_server *net_server_new(const struct net_server_options *options);
 
-/* The listener's index, or -1 with a sentence in `error`. */
+/* The listener's index, or -1 with a sentence in `error`. systemd's sockets have indices that follow
+ * each other, up to net_server_listeners(). */
 int net_server_listen(struct net_server *server, const struct net_listen_spec *spec,
                       char *error, size_t error_size);
+
+int net_server_listeners(const struct net_server *server);
 
 /* The port that listener `index` really has; 0 for unix sockets. */
 uint16_t net_server_port(const struct net_server *server, int index);
 
-/* Closes the listeners; accepted connections live on. */
+/* Shows the sockets with their names (net/inherited.h) to whoever takes them over. */
+void net_server_show(const struct net_server *server,
+                     void (*show)(void *owner, const char *name, int fd), void *owner);
+
+/* Closes the listeners; accepted connections live on, and those whose PROXY header has not come
+ * still begin. */
 void net_server_stop(struct net_server *server);
+
+/* The same, but another process goes on with the sockets: the files of unix sockets stay. */
+void net_server_leave(struct net_server *server);
 
 /* Stops too. Not from inside `accepted`. */
 void net_server_free(struct net_server *server);

@@ -13,6 +13,7 @@ enum {
 
 /* What is special about a listener; its connections refer to it. */
 struct listener {
+    int index;               /* in net, the first if there are more */
     struct tls_context *tls; /* NULL: plain */
     struct http_service service;
     struct http_trust trust;
@@ -138,15 +139,30 @@ static void accepted(void *owner, struct net_conn *conn, int index)
 
 /* --- listening ------------------------------------------------------------------------------ */
 
-static bool listen_on(struct listeners *listeners, const struct cfg_listen *listen,
-                      struct cfg_report *report)
+static void log_listening(const struct listeners *listeners, const struct cfg_listen *listen,
+                          int index)
+{
+    uint16_t port = net_server_port(listeners->net, index);
+
+    if (port == 0)
+        log_info(listeners->options.log, "listening", log_str("address", listen->text),
+                 LOG_END);
+    else
+        log_info(listeners->options.log, "listening", log_str("address", listen->text),
+                 log_int("port", port), LOG_END);
+}
+
+static bool listen_on(struct listeners *listeners, size_t id, struct cfg_report *report)
 {
     const struct listeners_options *options = &listeners->options;
+    const struct cfg_listen *listen = &options->config->listens[id];
     const struct net_listen_spec spec = {
         .text = listen->text.at,
         .host = listen->host,
         .port = listen->port,
         .unix_path = listen->unix_path,
+        .systemd = listen->systemd,
+        .id = (int)id,
         .proxy_protocol = listen->proxy_protocol,
     };
     char error[LISTEN_ERROR_MAX];
@@ -158,11 +174,9 @@ static bool listen_on(struct listeners *listeners, const struct cfg_listen *list
         report->count++;
         return false;
     }
-    if (listen->unix_path)
-        log_info(options->log, "listening", log_str("address", listen->text), LOG_END);
-    else
-        log_info(options->log, "listening", log_str("address", listen->text),
-                 log_int("port", net_server_port(listeners->net, index)), LOG_END);
+    listeners->at[id].index = index;
+    for (int i = index; i < net_server_listeners(listeners->net); i++)
+        log_listening(listeners, listen, i);
     return true;
 }
 
@@ -199,8 +213,8 @@ static void aim_redirects(struct listeners *listeners)
     uint16_t port = 0;
 
     for (size_t i = 0; i < listeners->count && port == 0; i++) {
-        if (listeners->at[i].tls && config->listens[i].host)
-            port = net_server_port(listeners->net, (int)i);
+        if (listeners->at[i].tls && !config->listens[i].unix_path)
+            port = net_server_port(listeners->net, listeners->at[i].index);
     }
     for (size_t i = 0; i < listeners->count; i++)
         listeners->at[i].redirect.port = port;
@@ -233,6 +247,7 @@ struct listeners *listeners_new(const struct listeners_options *options,
         .hits = options->hits,
         .backlog = limits->backlog,
         .proxy_timeout_ms = limits->http_headers_ms,
+        .inherited = options->inherited,
         .accepted = accepted,
         .owner = listeners,
     });
@@ -241,7 +256,7 @@ struct listeners *listeners_new(const struct listeners_options *options,
     for (size_t i = 0; i < listeners->count; i++)
         good = set_up(listeners, i, report) && good;
     for (size_t i = 0; good && i < listeners->count; i++)
-        good = listen_on(listeners, &options->config->listens[i], report);
+        good = listen_on(listeners, i, report);
     if (!good)
         goto fail;
     aim_redirects(listeners);
@@ -260,6 +275,21 @@ uint32_t listeners_take_most(struct listeners *listeners)
 uint32_t listeners_connections(const struct listeners *listeners)
 {
     return net_server_connections(listeners->net);
+}
+
+static void give(void *owner, const char *name, int fd)
+{
+    handover_give(owner, name, fd);
+}
+
+void listeners_give(const struct listeners *listeners, struct handover *successor)
+{
+    net_server_show(listeners->net, give, successor);
+}
+
+void listeners_leave(struct listeners *listeners)
+{
+    net_server_leave(listeners->net);
 }
 
 void listeners_stop(struct listeners *listeners)

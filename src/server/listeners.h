@@ -12,6 +12,8 @@
 
 #include "config/config.h"
 #include "net/http1.h"
+#include "net/inherited.h"
+#include "server/handover.h"
 
 struct listeners;
 
@@ -20,6 +22,7 @@ struct listeners_options {
     struct net_loop *loop;
     const struct log *log;
     struct hits *hits;
+    struct inherited *inherited; /* sockets that are taken instead of opening them, or NULL */
     struct http_service service; /* of all but those that redirect */
 };
 
@@ -40,8 +43,14 @@ uint32_t listeners_connections(const struct listeners *listeners);
 /* The most at a time since the last call. */
 uint32_t listeners_take_most(struct listeners *listeners);
 
+/* Gives the sockets to a process that is about to start. */
+void listeners_give(const struct listeners *listeners, struct handover *successor);
+
 /* Accepts no more; connections live on. */
 void listeners_stop(struct listeners *listeners);
+
+/* The same, but another process goes on with the sockets. */
+void listeners_leave(struct listeners *listeners);
 void listeners_free(struct listeners *listeners);
 
 #endif

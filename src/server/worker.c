@@ -4,21 +4,14 @@
 #include "http/router.h"
 #include "net/deflater.h"
 #include "script/script.h"
+#include "server/ending.h"
 #include "server/give_back.h"
 #include "server/listeners.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
-
-enum {
-    CLOSE_DEADLINE_MS = 3000, /* for peers to take their last bytes at shutdown */
-    CLOSE_CHECK_MS = 10,
-};
 
 struct worker {
     struct log log;
@@ -33,11 +26,10 @@ struct worker {
     struct http_header initial_headers[CFG_HEADERS_MAX];
     struct listeners *listeners;
     struct hits hits; /* of limits */
+    struct health health;
     struct http_router router;
-    struct net_io signals;
     struct give_back give_back;
-    struct timer closing;
-    uint64_t close_deadline_ms;
+    struct ending ending;
 };
 
 /* --- from configuration to options ---------------------------------------------------------- */
@@ -216,9 +208,24 @@ static struct client_files client_files_of(struct worker *worker)
     return files;
 }
 
-static bool make_listeners(struct worker *worker, struct cfg_report *report)
+static uint32_t count_sessions(void *owner)
 {
+    return eio_server_sessions(((struct worker *)owner)->engine);
+}
+
+static bool make_listeners(struct worker *worker, struct inherited *inherited,
+                           struct cfg_report *report)
+{
+    worker->health = (struct health){
+        .path = worker->config->health.path,
+        .live = worker->config->health.live,
+        .loop = worker->loop,
+        .started_ms = net_loop_now(worker->loop),
+        .sessions = count_sessions,
+        .owner = worker,
+    };
     worker->router.engine = worker->engine;
+    worker->router.health = &worker->health;
     worker->router.client_files = client_files_of(worker);
     worker->router.silence_ms = worker->config->engine.destroy_upgrade
                                     ? worker->config->engine.destroy_upgrade_timeout_ms
@@ -229,6 +236,7 @@ static bool make_listeners(struct worker *worker, struct cfg_report *report)
             .loop = worker->loop,
             .log = &worker->log,
             .hits = &worker->hits,
+            .inherited = inherited,
             .service = {.request = http_router_request, .owner = &worker->router},
     },
         report);
@@ -237,24 +245,15 @@ static bool make_listeners(struct worker *worker, struct cfg_report *report)
 
 /* --- ending -------------------------------------------------------------------------------- */
 
-static void check_closed(struct timer *timer)
+/* What others must know of the sessions is told here, while they are all still there. Counts too
+ * which limits were hit. */
+static void save(void *owner, struct handover *successor)
 {
-    struct worker *worker = CONTAINER_OF(timer, struct worker, closing);
-
-    if (net_loop_now(worker->loop) >= worker->close_deadline_ms)
-        net_conns_end(worker->loop);
-    if (listeners_connections(worker->listeners) == 0)
-        net_loop_stop(worker->loop);
-    else
-        timer_start(net_loop_timers(worker->loop), timer, CLOSE_CHECK_MS);
-}
-
-/* Tells too which limits were hit, and how often. */
-static void log_closing(const struct worker *worker)
-{
+    const struct worker *worker = owner;
     struct log_field fields[1 + HIT_KINDS + 1];
     size_t count = 0;
 
+    (void)successor;
     fields[count++] = log_int("sessions", eio_server_sessions(worker->engine));
     for (int hit = 0; hit < HIT_KINDS; hit++) {
         if (worker->hits.counts[hit] > 0)
@@ -264,60 +263,32 @@ static void log_closing(const struct worker *worker)
     log_write_fields(&worker->log, LOG_INFO, STR("closing"), fields);
 }
 
-static void begin_close(struct worker *worker)
+static void prepare_end(struct worker *worker)
 {
-    if (worker->close_deadline_ms != 0) {
-        net_conns_end(worker->loop); /* asked a second time: at once */
-        net_loop_stop(worker->loop);
-        return;
-    }
-    log_closing(worker);
-    worker->close_deadline_ms = net_loop_now(worker->loop) + CLOSE_DEADLINE_MS;
-    listeners_stop(worker->listeners);
-    eio_server_close(worker->engine);
-    net_conns_stop(worker->loop);
-    timer_start(net_loop_timers(worker->loop), &worker->closing, CLOSE_CHECK_MS);
-}
-
-static void signal_ready(struct net_io *io, uint32_t events)
-{
-    struct worker *worker = CONTAINER_OF(io, struct worker, signals);
-    struct signalfd_siginfo info;
-    (void)events;
-
-    while (read(io->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        if (info.ssi_signo == SIGHUP)
-            listeners_reload(worker->listeners);
-        else
-            begin_close(worker);
-    }
-}
-
-static bool watch_signals(struct worker *worker)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
-    worker->signals.ready = signal_ready;
-    worker->signals.events = EPOLLIN;
-    worker->signals.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    return worker->signals.fd >= 0 && net_loop_add(worker->loop, &worker->signals);
+    worker->ending = (struct ending){
+        .loop = worker->loop,
+        .random = &worker->random,
+        .log = &worker->log,
+        .engine = worker->engine,
+        .listeners = worker->listeners,
+        .health = &worker->health,
+        .drain = &worker->config->drain,
+        .save = save,
+        .owner = worker,
+    };
+    ending_init(&worker->ending);
 }
 
 /* --- life ---------------------------------------------------------------------------------- */
 
-struct worker *worker_new(const char *name, struct str source, struct cfg_report *report)
+struct worker *worker_new(const char *name, struct str source, struct inherited *inherited,
+                          struct cfg_report *report)
 {
     struct worker *worker = calloc(1, sizeof(*worker));
 
     if (!worker)
         goto fail;
-    worker->signals.fd = -1;
     worker->log = (struct log){.fd = STDERR_FILENO, .level = LOG_INFO, .format = LOG_TEXT};
-    timer_init(&worker->closing, check_closed);
     random_init(&worker->random);
     worker->script = script_new(&worker->log);
     if (!worker->script)
@@ -330,7 +301,8 @@ struct worker *worker_new(const char *name, struct str source, struct cfg_report
 
     worker->loop = net_loop_new();
     if (worker->loop && make_sio(worker) && make_deflater(worker) && make_engine(worker) &&
-        watch_signals(worker) && make_listeners(worker, report)) {
+        make_listeners(worker, inherited, report)) {
+        prepare_end(worker);
         give_back_start(&worker->give_back, worker->loop, worker->script, worker->listeners);
         return worker;
     }
@@ -350,6 +322,36 @@ int worker_run(struct worker *worker)
     return net_loop_run(worker->loop);
 }
 
+struct net_loop *worker_loop(struct worker *worker)
+{
+    return worker->loop;
+}
+
+const struct log *worker_log(const struct worker *worker)
+{
+    return &worker->log;
+}
+
+void worker_reload(struct worker *worker)
+{
+    listeners_reload(worker->listeners);
+}
+
+void worker_give_listeners(const struct worker *worker, struct handover *successor)
+{
+    listeners_give(worker->listeners, successor);
+}
+
+void worker_drain(struct worker *worker, struct handover *successor)
+{
+    ending_begin(&worker->ending, successor);
+}
+
+void worker_end(struct worker *worker)
+{
+    ending_now(&worker->ending);
+}
+
 void worker_free(struct worker *worker)
 {
     if (!worker)
@@ -361,10 +363,6 @@ void worker_free(struct worker *worker)
     if (worker->sio)
         sio_server_free(worker->sio);
     listeners_free(worker->listeners); /* the engine's last answers looked at their limits */
-    if (worker->signals.fd >= 0) {
-        net_loop_remove(worker->loop, &worker->signals);
-        close(worker->signals.fd);
-    }
     if (worker->script)
         script_free(worker->script);
     cfg_free(worker->config);

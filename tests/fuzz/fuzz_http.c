@@ -45,6 +45,7 @@ struct world {
     struct sio_server *sio;
     struct eio_server *engine;
     struct http_router router;
+    struct health health; /* none */
     struct http_service service;
     struct http_limits limits;
     struct eio_handler handler; /* socketio's, behind ours */
@@ -236,7 +237,8 @@ static void make_engine(struct world *world)
     world->engine =
         eio_server_new(world->loop, &world->random, &world->log, &options, &handler);
     assert(world->engine);
-    world->router = (struct http_router){.engine = world->engine, .silence_ms = 1000};
+    world->router = (struct http_router){
+        .engine = world->engine, .health = &world->health, .silence_ms = 1000};
 }
 
 static void begin(struct world *world)

@@ -35,6 +35,8 @@ static struct {
     int stopping;
 } seen;
 
+static bool at_work; /* what the owner says when the server stops */
+
 /* What the owner does inside `readable` and `stopping`. */
 static void (*on_read)(void);
 static void (*on_stop)(void);
@@ -65,12 +67,13 @@ static void closed(void *owner, enum net_end why)
     seen.queued_at_end = net_conn_queued(conn);
 }
 
-static void stopping(void *owner)
+static bool stopping(void *owner)
 {
     assert_ptr_equal(owner, &seen);
     seen.stopping++;
     if (on_stop)
         on_stop();
+    return at_work;
 }
 
 static void ended(void *owner)
@@ -775,6 +778,19 @@ static void owners_may_close_when_the_server_stops(void **state)
     close(pair[1]);
 }
 
+static void a_server_that_stops_is_told_who_is_at_work_or_has_something_to_send(void **state)
+{
+    (void)state;
+    at_work = true;
+    assert_int_equal(net_conns_stop(loop), 1);
+    at_work = false;
+    assert_int_equal(net_conns_stop(loop), 0);
+    send_counting(1, 0);
+    assert_int_equal(net_conns_stop(loop), 1);
+    turn();
+    assert_int_equal(net_conns_stop(loop), 0);
+}
+
 static void all_conns_end_as_if_their_peers_had_gone(void **state)
 {
     int pair[2];
@@ -802,6 +818,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LOCAL(frames_leave_in_order_at_the_end_of_the_turn),
         LOCAL(owners_may_close_when_the_server_stops),
+        LOCAL(a_server_that_stops_is_told_who_is_at_work_or_has_something_to_send),
         LOCAL(all_conns_end_as_if_their_peers_had_gone),
         LOCAL(every_mix_of_sizes_arrives_whole_through_a_small_buffer),
         LOCAL(a_frame_is_shared_and_given_back),

@@ -586,16 +586,41 @@ static void stop_server(void)
 static void idle_connections_end_when_the_server_stops(void **state)
 {
     (void)state;
-    stop_server();
-    assert_true(peer_ended);
-    got("");
-
-    reconnect_peer();
     send_text("GET /404 HTTP/1.1\r\n" HOST);
     assert_false(peer_ended);
     stop_server();
     assert_true(peer_ended);
     assert_int_equal(count_of("HTTP/1.1"), 1);
+}
+
+static void a_new_connection_still_gets_its_first_answer_when_the_server_stops(void **state)
+{
+    (void)state;
+    stop_server();
+    assert_false(peer_ended);
+    send_text("GET /auto HTTP/1.1\r\n" HOST);
+    got("HTTP/1.1 200 OK\r\nDate: \r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
+    assert_true(peer_ended);
+}
+
+static void an_answer_may_keep_the_connection_although_the_server_stops(void **state)
+{
+    (void)state;
+    send_text("GET /hold HTTP/1.1\r\n" HOST);
+    stop_server();
+    assert_true(http_exchange_keeps(held));
+    http_exchange_respond(held, &(struct http_response){.status = 204, .keep = true});
+    settle();
+    assert_false(peer_ended);
+    stop_server();
+    assert_true(peer_ended);
+
+    reconnect_peer();
+    send_text("GET /hold HTTP/1.1\r\nConnection: close\r\n" HOST);
+    assert_false(http_exchange_keeps(held));
+    http_exchange_respond(held, &(struct http_response){.status = 204, .keep = true});
+    settle();
+    assert_true(peer_ended);
 }
 
 static void what_has_begun_is_answered_before_the_server_stops(void **state)
@@ -692,6 +717,8 @@ int main(void)
         TEST(a_body_that_does_not_come_is_timed_out),
         TEST(an_idle_connection_ends_without_a_word),
         TEST(idle_connections_end_when_the_server_stops),
+        TEST(a_new_connection_still_gets_its_first_answer_when_the_server_stops),
+        TEST(an_answer_may_keep_the_connection_although_the_server_stops),
         TEST(what_has_begun_is_answered_before_the_server_stops),
         TEST(same_result_however_the_stream_is_cut),
     };

@@ -66,6 +66,9 @@ static void on_accepted(void *owner, struct net_conn *conn, int listener)
         net_server_stop(server);
 }
 
+static char error[256];
+static int next_id; /* those of a test count from 0 */
+
 /* ---- turning the loop ---- */
 
 static struct net_task stopper;
@@ -110,6 +113,7 @@ static int set_up(void **state)
     strcpy(folder, "/tmp/skua-listen-XXXXXX");
     assert_non_null(mkdtemp(folder));
     snprintf(socket_path, sizeof(socket_path), "%s/socket", folder);
+    next_id = 0;
     loop = net_loop_new();
     server = new_server(CONNECTIONS);
     return 0;
@@ -138,12 +142,10 @@ static int tear_down(void **state)
 
 /* ---- listening and connecting ---- */
 
-static char error[256];
-
 static int listen_on(const char *host, uint16_t port)
 {
     char text[96];
-    struct net_listen_spec spec = {.text = text, .host = host, .port = port};
+    struct net_listen_spec spec = {.text = text, .host = host, .port = port, .id = next_id++};
 
     snprintf(text, sizeof(text), strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
     error[0] = '\0';
