@@ -1,7 +1,14 @@
 listen "systemd"
 listen "systemd:"
 listen "systemd"
-drain { window = "soon", grace = -1, linger = "1s" }
+drain {
+  window = "soon",
+  grace = -1,
+  linger = "1s",
+}
 drain {}
 health "health"
-health "/health" { live = "/health", ready = "/ready" }
+health "/health" {
+  live = "/health",
+  ready = "/ready",
+}
