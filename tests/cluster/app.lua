@@ -28,6 +28,8 @@ if env("RECOVERY", "") ~= "" then
   recovery(options)
 end
 
+if env("DRAIN", "") ~= "" then drain { window = tonumber(env "DRAIN") } end
+
 local server = env("NAME", "skua")
 local spaces = {}              -- namespaces by their names
 local sockets = {}             -- by id: the latest socket that had it
@@ -49,6 +51,7 @@ local function serve(ns)
   ns:on("about", function(socket)
     return { id = socket.id, recovered = socket.recovered, rooms = json.array(socket.rooms), data = socket.data }
   end)
+  ns:on("echo", function(_, ...) return ... end)
   ns:on("no-values", function() end)
   ns:on("say", function(socket, room, event, ...) socket.namespace:to(room):emit(event, ...) end)
   ns:on("ask-throw-out", function(socket, close) socket:disconnect(close) end)

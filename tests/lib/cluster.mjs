@@ -34,7 +34,7 @@ export class Server {
     server.name = env.NAME ?? kind;
     server.process = await starts[kind](env);
     ({ port: server.port, url: server.url } = server.process);
-    server.control = io(`${server.url}/control`, { transports: ["websocket"], forceNew: true, ...parserOf(env) });
+    server.control = io(`${server.url}/control`, { transports: ["websocket"], forceNew: true, reconnection: false, ...parserOf(env) });
     try {
       await connected(server.control);
     } catch (error) {
@@ -47,10 +47,21 @@ export class Server {
   // Has the server do it, and gives the result.
   async do(op, command = {}, ms = PATIENCE) {
     const args = command.event === undefined ? {} : { args: [] };
-    const answer = new Promise((resolve) => this.control.emit("do", { op, ns: "/room", ...args, ...command }, resolve));
-    const result = await within(answer, `what ${this.kind} answers to "${op}"`, ms);
+    const result = await within(this.#asked({ op, ns: "/room", ...args, ...command }), `what ${this.kind} answers to "${op}"`, ms);
     if (result?.failed) throw new Error(`${this.kind} could not ${op}: ${result.failed}`);
     return result;
+  }
+
+  #asked(command) {
+    return new Promise((resolve, reject) => {
+      if (!this.control.connected) return reject(new Error(`${this.name} is gone`));
+      const gone = (reason) => reject(new Error(`${this.name} is gone: ${reason}`));
+      this.control.once("disconnect", gone);
+      this.control.emit("do", command, (result) => {
+        this.control.off("disconnect", gone);
+        resolve(result);
+      });
+    });
   }
 
   // To the namespace, or with { rooms, except, … } to a part of it.

@@ -6,11 +6,16 @@ import { until, within } from "./wait.mjs";
 // An address sanitizer's process takes its time to leave.
 const END_PATIENCE = 20_000; // ms
 
+// What a test that fails half-way leaves behind ends with its process.
+const running = new Set();
+process.once("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+
 export class ServerProcess {
   constructor(command, args, { env = {}, cwd } = {}) {
     this.lines = [];
     this.output = "";
     this.child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+    running.add(this.child);
     let rest = "";
     this.child.stderr.setEncoding("utf8").on("data", (text) => {
       const parts = (rest + text).split("\n");
@@ -25,7 +30,10 @@ export class ServerProcess {
         resolve({ code, signal });
       });
     });
-    this.ended.then((end) => (this.end = end));
+    this.ended.then((end) => {
+      this.end = end;
+      running.delete(this.child);
+    });
   }
 
   get pid() {

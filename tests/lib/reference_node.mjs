@@ -64,6 +64,7 @@ function serve(nsp) {
     socket.on("leave", (room, done) => (socket.leave(room), done([...socket.rooms])));
     socket.on("set-data", (key, value, done) => ((socket.data[key] = value), done(socket.data)));
     socket.on("about", (done) => done(about()));
+    socket.on("echo", (...args) => args.pop()(...args));
     socket.on("no-values", (done) => done());
     socket.on("say", (room, event, ...args) => void socket.nsp.to(room).emit(event, ...args));
     socket.on("ask-throw-out", (close) => socket.disconnect(close));
