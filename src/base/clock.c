@@ -29,3 +29,13 @@ uint64_t clock_wall_ms(void)
 {
     return read_us(CLOCK_REALTIME) / 1000;
 }
+
+size_t clock_date_text(uint64_t wall_ms, char text[CLOCK_DATE_MAX])
+{
+    time_t seconds = (time_t)(wall_ms / 1000);
+    struct tm parts;
+
+    gmtime_r(&seconds, &parts);
+    return strftime(text, CLOCK_DATE_MAX,
+                    "%a %b %d %Y %H:%M:%S GMT+0000 (Coordinated Universal Time)", &parts);
+}

@@ -60,3 +60,14 @@ void random_id(struct random *random, char *to)
     for (int i = 0; i < RANDOM_ID_SIZE; i++)
         to[i] = to[i] == '/' ? '_' : to[i] == '+' ? '-' : to[i];
 }
+
+void random_hex(struct random *random, char *to, size_t size)
+{
+    uint8_t byte = 0;
+
+    for (size_t i = 0; i < size; i++) {
+        if (i % 2 == 0)
+            random_bytes(random, &byte, 1);
+        to[i] = "0123456789abcdef"[i % 2 == 0 ? byte >> 4 : byte & 0xf];
+    }
+}

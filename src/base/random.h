@@ -27,6 +27,9 @@ struct random {
 void random_init(struct random *random);
 void random_bytes(struct random *random, void *to, size_t size);
 
+/* `size` lower-case hexadecimal digits, no NUL. */
+void random_hex(struct random *random, char *to, size_t size);
+
 /*
  * An id as the reference makes them (engine.io 6.6 base64id): 11 random bytes and a 4-byte
  * big-endian counter in base64 with '/' → '_' and '+' → '-'. Writes RANDOM_ID_SIZE characters,

@@ -14,4 +14,8 @@ struct http_header {
     struct str value;
 };
 
+/* Whether Node keeps the first of several headers of this name (in lower case); of the others it
+ * joins the values, cookies by "; ", the rest by ", ". */
+bool http_header_keeps_first(struct str name);
+
 #endif

@@ -141,7 +141,7 @@ static void on_end(void *owner, enum sio_ack_end how)
     free(wait);
 }
 
-static const struct sio_ack_handler ack_handler = {on_answer, on_end};
+static const struct sio_ack_handler ack_handler = {.answer = on_answer, .end = on_end};
 
 void script_detach_waits(struct script *script)
 {

@@ -1,35 +1,6 @@
 #include "script/handshake.h"
 
-#include <time.h>
-
-/* Headers of which Node keeps the first only when they come twice. */
-static bool keeps_first(struct str name)
-{
-    static const char *const names[] = {"age",
-                                        "authorization",
-                                        "content-length",
-                                        "content-type",
-                                        "etag",
-                                        "expires",
-                                        "from",
-                                        "host",
-                                        "last-modified",
-                                        "if-modified-since",
-                                        "if-unmodified-since",
-                                        "location",
-                                        "max-forwards",
-                                        "proxy-authorization",
-                                        "referer",
-                                        "retry-after",
-                                        "server",
-                                        "user-agent"};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (str_equal(name, str_from(names[i])))
-            return true;
-    }
-    return false;
-}
+#include "base/clock.h"
 
 static void push_str(lua_State *L, struct str text)
 {
@@ -44,7 +15,7 @@ static void add_header(lua_State *L, const struct http_header *header)
     push_str(L, header->name);
     lua_pushvalue(L, -1);
     repeated = lua_rawget(L, -3) == LUA_TSTRING;
-    if (repeated && keeps_first(header->name)) {
+    if (repeated && http_header_keeps_first(header->name)) {
         lua_pop(L, 2);
         return;
     }
@@ -66,18 +37,11 @@ static void push_headers(lua_State *L, const struct eio_handshake *handshake)
         add_header(L, &handshake->headers[i]);
 }
 
-/* As JavaScript spells a Date, in UTC: "Mon Nov 23 2026 04:00:38 GMT+0000 (…)". */
 static void push_time(lua_State *L, uint64_t time_ms)
 {
-    time_t seconds = (time_t)(time_ms / 1000);
-    struct tm parts;
-    char text[64];
-    size_t size;
+    char text[CLOCK_DATE_MAX];
 
-    gmtime_r(&seconds, &parts);
-    size = strftime(text, sizeof(text),
-                    "%a %b %d %Y %H:%M:%S GMT+0000 (Coordinated Universal Time)", &parts);
-    lua_pushlstring(L, text, size);
+    lua_pushlstring(L, text, clock_date_text(time_ms, text));
 }
 
 /* eio_query_each() may hold memory while it calls back, and a Lua error would jump over its end:

@@ -201,6 +201,8 @@ bool sio_broadcast_ack(const struct sio_target *target, const struct sio_args *e
         ack_discard(ack);
         return false;
     }
+    if (handler->asked)
+        handler->asked(owner, ack->node_count);
     if (ack->node_count == 0)
         finish_later(ack, SIO_ACK_COMPLETE);
     else

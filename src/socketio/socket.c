@@ -386,3 +386,8 @@ struct json_tree *sio_socket_data(struct sio_socket *socket)
         socket->data = json_tree_new_object();
     return socket->data;
 }
+
+bool sio_socket_write_data(const struct sio_socket *socket, struct buf *to)
+{
+    return socket->data ? json_tree_write(to, socket->data) : buf_add_str(to, STR("{}"));
+}

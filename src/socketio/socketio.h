@@ -193,6 +193,9 @@ struct str sio_socket_auth(const struct sio_socket *socket);
 /* socket.data: made on first use, an object. NULL when out of memory. */
 struct json_tree *sio_socket_data(struct sio_socket *socket);
 
+/* Appends its JSON text; "{}" if it was never used. */
+bool sio_socket_write_data(const struct sio_socket *socket, struct buf *to);
+
 /* Ends middleware: queues the CONNECT answer and calls `connected`. If the connection is being
  * closed meanwhile, the socket is dropped without a word. */
 void sio_socket_accept(struct sio_socket *socket);
@@ -406,6 +409,9 @@ enum sio_ack_end {
 struct sio_ack_handler {
     /* An answer; `socket` sent it. */
     void (*answer)(void *owner, struct sio_socket *socket, const struct sio_args *args);
+
+    /* May be NULL: how many sockets a broadcast asks, told before the call returns. */
+    void (*asked)(void *owner, uint32_t sockets);
 
     /* The last call: always made exactly once, always from the loop. */
     void (*end)(void *owner, enum sio_ack_end how);

@@ -306,7 +306,7 @@ static void ack_end(void *owner, enum sio_ack_end how)
     buf_printf(&f->story, "end %s\n", names[how]);
 }
 
-static const struct sio_ack_handler HANDLER = {ack_answer, ack_end};
+static const struct sio_ack_handler HANDLER = {.answer = ack_answer, .end = ack_end};
 
 static void answers_are_told_once(void **state)
 {
