@@ -638,6 +638,20 @@ bool net_conn_start_tls(struct net_conn *conn, struct tls_context *context)
     return conn->tls != NULL;
 }
 
+bool net_conn_start_tls_client(struct net_conn *conn, struct tls_trust *trust, const char *name)
+{
+    assert(!conn->tls);
+    conn->tls = tls_new_client(trust, name);
+    if (conn->tls)
+        net_loop_flush_later(conn->loop, &conn->flush);
+    return conn->tls != NULL;
+}
+
+const char *net_conn_failure(const struct net_conn *conn)
+{
+    return conn->tls ? tls_failure(conn->tls) : "";
+}
+
 void net_conn_set_address(struct net_conn *conn, const char *address)
 {
     size_t size = strlen(address);

@@ -65,6 +65,13 @@ void net_conn_set_handler(struct net_conn *conn, const struct net_conn_handler *
  * context. False when out of memory. */
 bool net_conn_start_tls(struct net_conn *conn, struct tls_context *context);
 
+/* The same as a client, on a connection to a server of that name. */
+bool net_conn_start_tls_client(struct net_conn *conn, struct tls_trust *trust,
+                               const char *name);
+
+/* What was wrong with TLS, for `closed` to ask; "" if nothing was. */
+const char *net_conn_failure(const struct net_conn *conn);
+
 struct net_loop *net_conn_loop(const struct net_conn *conn);
 
 /* The peer's numeric address ("127.0.0.1", "::1"; "" for unix sockets), as the reference's

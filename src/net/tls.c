@@ -6,14 +6,11 @@
 /*
  * During the handshake BearSSL's engine reads and writes; it is fed no byte behind the record that
  * completes it. Then its two record ciphers are copied out (plain structures that point only to
- * constants) and it is freed.
+ * constants) and it is freed. What makes it a server's or a client's is in tls_context.c and
+ * tls_client.c.
  */
 
 enum {
-    /* Of the handshake. BearSSL takes what it needs from larger records piece by piece. */
-    INPUT_SIZE = 4096 + 325,
-    OUTPUT_SIZE = 4096 + 85,
-
     RECORD_HEAD = 5,
     VERSION = 0x0303, /* TLS 1.2 */
 
@@ -36,13 +33,6 @@ enum {
     OUTPUT_MAX = 1024 * 1024, /* more than the longest chain of certificates */
 };
 
-struct handshake {
-    br_ssl_server_context server;
-    struct tls_policy policy;
-    uint8_t input[INPUT_SIZE];
-    uint8_t output[OUTPUT_SIZE];
-};
-
 union cipher_in {
     const br_sslrec_in_class *class;
     br_sslrec_gcm_context gcm;
@@ -56,9 +46,9 @@ union cipher_out {
 };
 
 struct tls {
-    struct tls_context *context;
-    struct handshake *handshake; /* NULL when it is done */
-    uint8_t *kept;               /* an incomplete record */
+    struct tls_context *context;     /* NULL: a client */
+    struct tls_handshake *handshake; /* NULL when it is done */
+    uint8_t *kept;                   /* an incomplete record */
     uint8_t *output;
     uint32_t kept_size;
     uint32_t output_at, output_size;
@@ -130,35 +120,11 @@ static enum tls_result fail_with(struct tls *tls, uint8_t alert, const char *why
 
 /* ---- the handshake ---- */
 
-static const char *words_of(int error)
-{
-    switch (error) {
-    case BR_ERR_UNSUPPORTED_VERSION:
-    case BR_ERR_BAD_VERSION:
-    case BR_ERR_SEND_FATAL_ALERT + PROTOCOL_VERSION:
-        return "not TLS 1.2";
-    case BR_ERR_SEND_FATAL_ALERT + 40:
-        return "no cipher suite, curve or signature in common";
-    case BR_ERR_SEND_FATAL_ALERT + 120:
-        return "the client does not offer http/1.1";
-    case BR_ERR_SEND_FATAL_ALERT + 86:
-        return "the client fell back to an older version";
-    case BR_ERR_BAD_MAC:
-    case BR_ERR_BAD_FINISHED:
-        return "the client used other keys";
-    default:
-        return error >= BR_ERR_RECV_FATAL_ALERT && error < BR_ERR_SEND_FATAL_ALERT
-                   ? "the client refused with an alert"
-                   : "malformed handshake";
-    }
-}
-
 static void free_handshake(struct tls *tls)
 {
     if (!tls->handshake)
         return;
-    explicit_bzero(tls->handshake, sizeof(*tls->handshake));
-    free(tls->handshake);
+    tls->handshake->release(tls->handshake);
     tls->handshake = NULL;
 }
 
@@ -190,7 +156,7 @@ static void establish(struct tls *tls, const br_ssl_engine_context *engine)
 /* Feeds the engine; returns how many bytes it took. */
 static size_t shake(struct tls *tls, const uint8_t *bytes, size_t size)
 {
-    br_ssl_engine_context *engine = &tls->handshake->server.eng;
+    br_ssl_engine_context *engine = tls->handshake->engine;
     size_t used = 0;
 
     for (;;) {
@@ -202,7 +168,7 @@ static size_t shake(struct tls *tls, const uint8_t *bytes, size_t size)
         unsigned state = br_ssl_engine_current_state(engine);
 
         if (state == BR_SSL_CLOSED) {
-            fail(tls, words_of(br_ssl_engine_last_error(engine)));
+            fail(tls, tls->handshake->words_of(br_ssl_engine_last_error(engine)));
             return used;
         }
         if (state & BR_SSL_SENDAPP) {
@@ -232,7 +198,7 @@ static enum tls_result on_alert(struct tls *tls, const uint8_t *alert, size_t si
     if (alert[1] == CLOSE_NOTIFY)
         return TLS_ENDED;
     if (alert[0] != ALERT_WARNING)
-        return fail(tls, "the client sent a fatal alert");
+        return fail(tls, "the peer sent a fatal alert");
     return TLS_GOES_ON;
 }
 
@@ -340,28 +306,18 @@ static enum tls_result open_records(struct tls *tls, uint8_t *bytes, size_t size
 
 /* ---- interface ---- */
 
-struct tls *tls_new(struct tls_context *context)
+struct tls *tls_start(struct tls_handshake *handshake, struct tls_context *context)
 {
     struct tls *tls = calloc(1, sizeof(*tls));
-    struct handshake *handshake = tls ? malloc(sizeof(*handshake)) : NULL;
-    br_ssl_engine_context *engine;
 
-    if (!handshake) {
-        free(tls);
+    if (!tls) {
+        handshake->release(handshake);
         return NULL;
     }
-    engine = &handshake->server.eng;
-    tls_set_up_server(&handshake->policy, &handshake->server, context);
-    br_ssl_engine_set_buffers_bidi(engine, handshake->input, sizeof(handshake->input),
-                                   handshake->output, sizeof(handshake->output));
-    if (!br_ssl_server_reset(&handshake->server)) {
-        free(handshake);
-        free(tls);
-        return NULL;
-    }
-    engine->version_out = BR_TLS12; /* else a refusal of older versions would have none */
     tls->handshake = handshake;
-    tls->context = tls_context_ref(context);
+    if (context)
+        tls->context = tls_context_ref(context);
+    shake(tls, NULL, 0); /* a client speaks first */
     return tls;
 }
 
@@ -372,7 +328,8 @@ void tls_free(struct tls *tls)
     free_handshake(tls);
     free(tls->kept);
     free(tls->output);
-    tls_context_unref(tls->context);
+    if (tls->context)
+        tls_context_unref(tls->context);
     explicit_bzero(tls, sizeof(*tls));
     free(tls);
 }
@@ -467,7 +424,7 @@ const char *tls_failure(const struct tls *tls)
 
 void tls_log_failure(const struct tls *tls, const char *address)
 {
-    if (tls->context->log)
+    if (tls->context && tls->context->log)
         log_debug(tls->context->log, "TLS connection failed", log_text("address", address),
                   log_text("reason", tls_failure(tls)), LOG_END);
 }

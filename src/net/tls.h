@@ -1,6 +1,6 @@
 /*
- * tls: the server side of TLS 1.2 for net_conn, by BearSSL: what a listener shows to clients
- * (certificates, keys, session cache) and one connection's handshake and records.
+ * tls: TLS 1.2 for net_conn, by BearSSL: what a listener shows to clients (certificates, keys,
+ * session cache), whom a client believes, and one connection's handshake and records.
  *
  * BearSSL's engine (4 KB and two buffers) lives only until the handshake is done; what remains is
  * a cipher each way, 700 bytes an idle connection. Records are opened in place in the loop's read
@@ -11,7 +11,7 @@
  * ALPN offer has no "http/1.1" gets the no_application_protocol alert (RFC 7301), as from other
  * servers. Renegotiation is refused.
  *
- * Callers   server/listeners makes contexts; net/conn does the rest.
+ * Callers   server/listeners makes contexts, redis makes trusts; net/conn does the rest.
  * Owner     a context counts its references: each connection holds one, so that a new context
  *           serves new connections while old ones live on with theirs. The conn owns its tls.
  * Threads   one worker's; the session cache is not shared.
@@ -64,6 +64,28 @@ void tls_context_unref(struct tls_context *context);
 
 /* The index of the certificate that a client asking for `name` is shown first. */
 size_t tls_context_find(const struct tls_context *context, const char *name);
+
+/* --- clients --------------------------------------------------------------------------------- */
+
+/* Whom connections that we make believe, and what they show. Counted like a context. */
+struct tls_trust;
+
+struct tls_trust_options {
+    const char *ca;   /* PEM file of authorities; "": the system's */
+    bool anyone;      /* whatever certificate a server has will do */
+    const char *cert; /* our own, for servers that ask for one, and its key; "" for none */
+    const char *key;
+};
+
+/* NULL: `fault` says why. */
+struct tls_trust *tls_trust_new(const struct tls_trust_options *options, uint64_t now_s,
+                                struct tls_fault *fault);
+struct tls_trust *tls_trust_ref(struct tls_trust *trust);
+void tls_trust_unref(struct tls_trust *trust);
+
+/* A connection to a server of that name, a DNS name or an IP address, whose certificate must be
+ * for it. There is output at once. NULL when out of memory. */
+struct tls *tls_new_client(struct tls_trust *trust, const char *name);
 
 /* --- connections ----------------------------------------------------------------------------- */
 

@@ -5,6 +5,17 @@
 #include <assert.h>
 #include <stdlib.h>
 
+enum {
+    /* BearSSL takes what it needs from larger records piece by piece. */
+    INPUT_SIZE = 4096 + 325,
+    OUTPUT_SIZE = 4096 + 85,
+
+    ALERT_HANDSHAKE_FAILURE = 40,
+    ALERT_PROTOCOL_VERSION = 70,
+    ALERT_INAPPROPRIATE_FALLBACK = 86,
+    ALERT_NO_APPLICATION_PROTOCOL = 120,
+};
+
 /* ---- life ---- */
 
 static void free_context(struct tls_context *context)
@@ -151,7 +162,7 @@ static const br_ssl_server_policy_class policy_class = {
 
 /* ---- handshakes ---- */
 
-static void set_algorithms(br_ssl_engine_context *engine)
+void tls_set_algorithms(br_ssl_engine_context *engine)
 {
     /* In order of preference. Clients of the last ten years know one of them. */
     static const uint16_t suites[] = {
@@ -175,8 +186,8 @@ static void set_algorithms(br_ssl_engine_context *engine)
     br_ssl_engine_set_default_chapol(engine);
 }
 
-void tls_set_up_server(struct tls_policy *policy, br_ssl_server_context *server,
-                       struct tls_context *context)
+static void set_up_server(struct tls_policy *policy, br_ssl_server_context *server,
+                          struct tls_context *context)
 {
     static const char *protocols[] = {"http/1.1"};
     br_ssl_engine_context *engine = &server->eng;
@@ -185,7 +196,7 @@ void tls_set_up_server(struct tls_policy *policy, br_ssl_server_context *server,
     if (clock_monotonic_ms() / 1000 - context->sessions_begun_s >= TLS_SESSIONS_AGE_S)
         forget_sessions(context);
     br_ssl_server_zero(server);
-    set_algorithms(engine);
+    tls_set_algorithms(engine);
     br_ssl_engine_set_protocol_names(engine, protocols, 1);
     br_ssl_engine_set_all_flags(engine, BR_OPT_ENFORCE_SERVER_PREFERENCES |
                                             BR_OPT_NO_RENEGOTIATION |
@@ -198,4 +209,61 @@ void tls_set_up_server(struct tls_policy *policy, br_ssl_server_context *server,
     random_bytes(&context->random, seed, sizeof(seed));
     br_ssl_engine_inject_entropy(engine, seed, sizeof(seed));
     explicit_bzero(seed, sizeof(seed));
+}
+
+static const char *words_of(int error)
+{
+    switch (error) {
+    case BR_ERR_UNSUPPORTED_VERSION:
+    case BR_ERR_BAD_VERSION:
+    case BR_ERR_SEND_FATAL_ALERT + ALERT_PROTOCOL_VERSION:
+        return "not TLS 1.2";
+    case BR_ERR_SEND_FATAL_ALERT + ALERT_HANDSHAKE_FAILURE:
+        return "no cipher suite, curve or signature in common";
+    case BR_ERR_SEND_FATAL_ALERT + ALERT_NO_APPLICATION_PROTOCOL:
+        return "the client does not offer http/1.1";
+    case BR_ERR_SEND_FATAL_ALERT + ALERT_INAPPROPRIATE_FALLBACK:
+        return "the client fell back to an older version";
+    case BR_ERR_BAD_MAC:
+    case BR_ERR_BAD_FINISHED:
+        return "the client used other keys";
+    default:
+        return error >= BR_ERR_RECV_FATAL_ALERT && error < BR_ERR_SEND_FATAL_ALERT
+                   ? "the client refused with an alert"
+                   : "malformed handshake";
+    }
+}
+
+struct server_handshake {
+    struct tls_handshake common;
+    br_ssl_server_context server;
+    struct tls_policy policy;
+    uint8_t input[INPUT_SIZE];
+    uint8_t output[OUTPUT_SIZE];
+};
+
+static void release(struct tls_handshake *common)
+{
+    explicit_bzero(common, sizeof(struct server_handshake));
+    free(common);
+}
+
+struct tls *tls_new(struct tls_context *context)
+{
+    struct server_handshake *handshake = malloc(sizeof(*handshake));
+    br_ssl_engine_context *engine;
+
+    if (!handshake)
+        return NULL;
+    engine = &handshake->server.eng;
+    handshake->common = (struct tls_handshake){engine, words_of, release};
+    set_up_server(&handshake->policy, &handshake->server, context);
+    br_ssl_engine_set_buffers_bidi(engine, handshake->input, sizeof(handshake->input),
+                                   handshake->output, sizeof(handshake->output));
+    if (!br_ssl_server_reset(&handshake->server)) {
+        release(&handshake->common);
+        return NULL;
+    }
+    engine->version_out = BR_TLS12; /* else a refusal of older versions would have none */
+    return tls_start(&handshake->common, context);
 }

@@ -18,9 +18,6 @@ enum {
     RSA_BYTES_MAX = 512,   /* what BearSSL computes with: 4096 bits */
 };
 
-/* One object of a PEM file. `true`: go on. */
-typedef bool pem_object(void *owner, const char *kind, uint8_t *der, size_t size);
-
 __attribute__((format(printf, 2, 3))) static bool fail(struct tls_fault *fault,
                                                        const char *format, ...)
 {
@@ -71,7 +68,7 @@ static void add_der(void *owner, const void *bytes, size_t size)
 }
 
 /* Calls `object` for each object of the text; false when one is broken or was refused. */
-static bool each_object(struct str text, pem_object *object, void *owner)
+static bool each_object(struct str text, tls_pem_object *object, void *owner)
 {
     br_pem_decoder_context decoder;
     struct buf der;
@@ -105,6 +102,20 @@ static bool each_object(struct str text, pem_object *object, void *owner)
     }
     wipe(&der);
     return good;
+}
+
+bool tls_read_pem(const char *path, tls_pem_object *object, void *owner,
+                  struct tls_fault *fault)
+{
+    struct buf text;
+
+    if (!read_file(path, &text, fault))
+        return false;
+
+    bool good = each_object(buf_str(&text), object, owner);
+
+    wipe(&text);
+    return good || fail(fault, "the PEM text is broken, or memory too small");
 }
 
 /* ---- certificates ---- */

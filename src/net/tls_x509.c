@@ -13,6 +13,7 @@ enum {
     DER_VERSION = 0xa0,    /* [0] of a TBSCertificate */
     DER_EXTENSIONS = 0xa3, /* [3] */
     DER_DNS_NAME = 0x82,   /* [2] of a GeneralName */
+    DER_IP_ADDRESS = 0x87, /* [7] */
 };
 
 /* Takes the next element off the front; false at the end, or when it is broken. */
@@ -75,6 +76,18 @@ static bool add_name(struct tls_certificate *certificate, struct str name)
     return true;
 }
 
+static void add_address(struct tls_certificate *certificate, struct str address)
+{
+    struct tls_address *to = &certificate->addresses[certificate->address_count];
+
+    if (certificate->address_count == TLS_ADDRESSES_MAX ||
+        (address.size != 4 && address.size != sizeof(to->bytes)))
+        return;
+    to->size = (uint8_t)address.size;
+    memcpy(to->bytes, address.at, address.size);
+    certificate->address_count++;
+}
+
 static bool add_alternative_names(struct tls_certificate *certificate, struct str value)
 {
     struct str list, name;
@@ -85,6 +98,8 @@ static bool add_alternative_names(struct tls_certificate *certificate, struct st
     while (take(&list, &tag, &name)) {
         if (tag == DER_DNS_NAME && !add_name(certificate, name))
             return false;
+        if (tag == DER_IP_ADDRESS)
+            add_address(certificate, name);
     }
     return true;
 }
@@ -167,6 +182,18 @@ bool tls_certificate_is_for(const struct tls_certificate *certificate, struct st
         name.size--; /* the root's dot, which some resolvers leave on */
     for (size_t i = 0; i < certificate->name_count; i++) {
         if (fits(certificate->names[i], name))
+            return true;
+    }
+    return false;
+}
+
+bool tls_certificate_is_for_address(const struct tls_certificate *certificate,
+                                    const struct tls_address *address)
+{
+    for (size_t i = 0; i < certificate->address_count; i++) {
+        const struct tls_address *one = &certificate->addresses[i];
+
+        if (one->size == address->size && memcmp(one->bytes, address->bytes, one->size) == 0)
             return true;
     }
     return false;

@@ -20,6 +20,7 @@
 
 #include "base/map.h"
 #include "net/frame.h"
+#include "net/tls.h"
 #include "redis/redis.h"
 
 #include <sys/socket.h>
@@ -215,8 +216,9 @@ struct redis {
     struct redis_options options;
     struct redis_events events;
     struct redis_counts counts;
-    struct list links; /* all, in the order of their making */
-    struct list ended; /* requests to be answered with their `end` */
+    struct tls_trust *trust; /* NULL without TLS */
+    struct list links;       /* all, in the order of their making */
+    struct list ended;       /* requests to be answered with their `end` */
     struct net_task end_task;
     struct place place;
     struct redis_link *commands;

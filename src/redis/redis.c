@@ -1,5 +1,7 @@
 #include "redis/private.h"
 
+#include "base/clock.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,6 +75,25 @@ static void commands_down(void *owner, const char *reason)
         redis->events.down(redis->events.owner, reason);
 }
 
+static bool load_trust(struct redis *redis, char fault[REDIS_FAULT_MAX])
+{
+    const struct redis_options *options = &redis->options;
+    const struct tls_trust_options trust = {
+        .ca = options->tls_ca,
+        .anyone = options->tls_insecure,
+        .cert = options->tls_cert,
+        .key = options->tls_key,
+    };
+    struct tls_fault why;
+
+    if (!options->tls)
+        return true;
+    redis->trust = tls_trust_new(&trust, clock_wall_ms() / 1000, &why);
+    if (!redis->trust)
+        snprintf(fault, REDIS_FAULT_MAX, "TLS to Redis: %.290s", why.text);
+    return redis->trust != NULL;
+}
+
 struct redis *redis_new(struct net_loop *loop, struct random *random, const struct log *log,
                         const struct redis_options *options, const struct redis_events *events,
                         char fault[REDIS_FAULT_MAX])
@@ -93,12 +114,15 @@ struct redis *redis_new(struct net_loop *loop, struct random *random, const stru
     net_task_init(&redis->end_task, run_ends);
     subscriptions_init(&redis->subscriptions);
     place_set(&redis->place, &redis->options.servers[0], redis->options.unix_path);
+    if (!load_trust(redis, fault))
+        goto fail;
     redis->commands = link_new(redis, &redis->place, &link_events, redis);
     if (!redis->commands)
         goto fail;
     return redis;
 
 fail:
+    tls_trust_unref(redis->trust);
     free(redis);
     return NULL;
 }
@@ -122,6 +146,7 @@ void redis_free(struct redis *redis)
     end_all(redis);
     net_task_cancel(&redis->end_task);
     subscriptions_free(redis);
+    tls_trust_unref(redis->trust);
     net_loop_bury(redis->loop, &redis->grave, bury);
 }
 

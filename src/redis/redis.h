@@ -82,6 +82,9 @@ struct redis_options {
     bool tls_insecure;             /* any certificate will do */
     char tls_ca[REDIS_PATH_MAX];   /* PEM; "": the system's bundle */
     char tls_name[REDIS_HOST_MAX]; /* what the certificate must be for; "": the host */
+    char tls_cert
+        [REDIS_PATH_MAX]; /* PEM, of our own, for servers that ask for one; "" for none */
+    char tls_key[REDIS_PATH_MAX];
 
     uint32_t connect_timeout_ms;
     uint32_t command_timeout_ms;

@@ -305,11 +305,15 @@ static void readable(void *owner, uint8_t *bytes, size_t size)
 static void conn_closed(void *owner, enum net_end why)
 {
     struct wire *wire = owner;
+    const char *failure = net_conn_failure(wire->conn);
 
     wire->conn = NULL;
-    fail(wire, WIRE_BROKEN, "%s",
-         why == NET_END_CLOSED ? "the server closed the connection"
-                               : "the connection was reset or broke");
+    if (failure[0])
+        fail(wire, wire->open ? WIRE_BROKEN : WIRE_DENIED, "TLS: %s", failure);
+    else
+        fail(wire, WIRE_BROKEN, "%s",
+             why == NET_END_CLOSED ? "the server closed the connection"
+                                   : "the connection was reset or broke");
 }
 
 static const struct net_conn_handler handler = {.readable = readable, .closed = conn_closed};
@@ -334,6 +338,14 @@ static bool is_silent(const struct wire *wire, uint64_t now_ms)
     return now_ms - since > patience;
 }
 
+static const char *too_late(const struct wire *wire)
+{
+    if (!wire->conn)
+        return "connecting takes too long";
+    return wire->redis->trust ? "the server does not answer: does it speak TLS?"
+                              : "the server does not answer";
+}
+
 static void check(struct timer *timer)
 {
     struct wire *wire = CONTAINER_OF(timer, struct wire, timer);
@@ -341,8 +353,7 @@ static void check(struct timer *timer)
     uint64_t now_ms = net_loop_now(wire->redis->loop);
 
     if (!wire->open) {
-        fail(wire, WIRE_BROKEN, "%s",
-             wire->conn ? "the server does not answer" : "connecting takes too long");
+        fail(wire, WIRE_BROKEN, "%s", too_late(wire));
         return;
     }
     if (!list_empty(&wire->pending) && is_silent(wire, now_ms)) {
@@ -355,6 +366,16 @@ static void check(struct timer *timer)
 }
 
 /* ---- opening ---- */
+
+static bool start_tls(struct wire *wire)
+{
+    const char *name = wire->redis->options.tls_name;
+
+    if (!wire->redis->trust)
+        return true;
+    return net_conn_start_tls_client(wire->conn, wire->redis->trust,
+                                     name[0] ? name : wire->place->server.host);
+}
 
 static void dialled(void *owner, int fd, const char *reason)
 {
@@ -371,7 +392,7 @@ static void dialled(void *owner, int fd, const char *reason)
         return;
     }
     net_conn_set_handler(wire->conn, &handler, wire);
-    if (!shake_hands(wire))
+    if (!start_tls(wire) || !shake_hands(wire))
         fail(wire, WIRE_BROKEN, "out of memory");
 }
 

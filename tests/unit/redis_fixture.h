@@ -335,6 +335,7 @@ struct outcome {
     enum redis_end end;
     int type;
     long long integer;
+    size_t size; /* of the text, which may be cut */
     char text[256];
 };
 
@@ -349,6 +350,7 @@ static inline void answered(void *owner, const struct redisReply *reply, enum re
         return;
     outcome->type = reply->type;
     outcome->integer = reply->integer;
+    outcome->size = redis_reply_str(reply).size;
     snprintf(outcome->text, sizeof(outcome->text), "%.*s", (int)redis_reply_str(reply).size,
              redis_reply_str(reply).at);
 }
