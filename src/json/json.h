@@ -99,7 +99,7 @@ bool json_number_decode(struct str raw, int64_t *integer, double *real);
 /* --- writing ------------------------------------------------------------------------------ */
 
 /* As JSON.stringify: quotes, escapes of ", \ and U+0000-001F, lone surrogates (WTF-8) as \udxxx,
- * bytes that are not UTF-8 as U+FFFD. */
+ * two halves as their character, bytes that are not UTF-8 as U+FFFD. */
 bool json_write_string(struct buf *to, struct str text);
 
 /* As JavaScript's Number.prototype.toString: shortest digits that read back the same, 1e21,

@@ -89,15 +89,45 @@ static void write_escape(struct buf *to, char c)
     }
 }
 
-/* What is not to be copied as it is. */
-static void write_special(struct buf *to, const char *at, struct sequence sequence)
+static unsigned unit_of(const char *surrogate)
 {
+    return 0xd000 | (surrogate[1] & 0x3fU) << 6 | (surrogate[2] & 0x3fU);
+}
+
+/* A lone surrogate is escaped; two halves that meet are a character, as in JavaScript's strings. Returns
+ * how many bytes that were. */
+static size_t write_surrogate(struct buf *to, const char *at, const char *end)
+{
+    unsigned high = unit_of(at), low, point;
+
+    if (high >= 0xdc00 || end - at < 6 || (uint8_t)at[3] != 0xed || (uint8_t)at[4] < 0xb0 ||
+        !read_sequence(at + 3, end).surrogate) {
+        write_unit(to, high);
+        return 3;
+    }
+    low = unit_of(at + 3);
+    point = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+    const char character[4] = {
+        (char)(0xf0 | point >> 18),
+        (char)(HIGH_BITS | (point >> 12 & 0x3f)),
+        (char)(HIGH_BITS | (point >> 6 & 0x3f)),
+        (char)(HIGH_BITS | (point & 0x3f)),
+    };
+    buf_add(to, character, sizeof(character));
+    return 6;
+}
+
+/* What is not to be copied as it is; returns how many bytes that were. */
+static size_t write_special(struct buf *to, const char *at, const char *end,
+                            struct sequence sequence)
+{
+    if (sequence.surrogate)
+        return write_surrogate(to, at, end);
     if (sequence.size == 1 && (unsigned char)*at < HIGH_BITS)
         write_escape(to, *at);
-    else if (sequence.surrogate)
-        write_unit(to, 0xd000 | (at[1] & 0x3fU) << 6 | (at[2] & 0x3fU));
     else
         buf_add_str(to, REPLACEMENT);
+    return sequence.size;
 }
 
 bool json_write_string(struct buf *to, struct str text)
@@ -113,10 +143,11 @@ bool json_write_string(struct buf *to, struct str text)
             sequence = read_sequence(at, end);
         if (!sequence.legal || sequence.surrogate) {
             buf_add(to, run, (size_t)(at - run));
-            write_special(to, at, sequence);
-            run = at + sequence.size;
+            at += write_special(to, at, end, sequence);
+            run = at;
+        } else {
+            at += sequence.size;
         }
-        at += sequence.size;
     }
     buf_add(to, run, (size_t)(end - run));
     return buf_add_byte(to, '"');
