@@ -83,15 +83,16 @@ export class Server {
 
 const parserOf = (env) => (env.PARSER === "msgpack" ? { parser: msgpack } : {});
 
-// Servers of these kinds on one Redis, once each knows of all others.
-export async function startCluster(chosen, { redis, adapter, urls = {}, env = {} }) {
+// Servers of these kinds on one Redis, once each knows of all others. `redis.urls` are by kind where kinds differ; `urls`
+// are by place, for servers that reach Redis in ways of their own.
+export async function startCluster(chosen, { redis, adapter, urls = [], env = {} }) {
   const servers = [];
   try {
     for (const [i, kind] of chosen.entries()) {
-      const own = { REDIS: urls[kind] ?? redis.url, ADAPTER: adapter, NAME: `${kind}-${i}`, ...env };
+      const own = { REDIS: urls[i] ?? redis.urls?.[kind] ?? redis.url, ADAPTER: adapter, NAME: `${kind}-${i}`, ...env };
       servers.push(await Server.start(kind, own));
     }
-    await complete(servers, adapter === "streams" ? redis : null);
+    await complete(servers, adapter === "streams" ? redis : null, env.PREFIX);
   } catch (error) {
     await Promise.all(servers.map((server) => server.kill()));
     throw error;
@@ -99,19 +100,19 @@ export async function startCluster(chosen, { redis, adapter, urls = {}, env = {}
   return servers;
 }
 
-export async function complete(servers, streams) {
+export async function complete(servers, streams, stream = "socket.io") {
   for (const server of servers)
     for (const ns of NAMESPACES)
       await until(async () => (await server.do("servers", { ns })) === servers.length, `${server.kind} counts ${servers.length} servers`);
-  if (streams) await readersStarted(streams, servers.length);
+  if (streams) await readersStarted(streams, stream, servers.length);
 }
 
 // The official streams adapter reads from "what comes next" until something has come, and between two such reads things
 // get lost. An entry that means nothing gets each reader over that.
-async function readersStarted(redis, count) {
+async function readersStarted(redis, stream, count) {
   const reading = async () => (await redis.command("CLIENT", "LIST")).split("\n").filter((line) => / cmd=xread /.test(line)).length;
   await until(async () => (await reading()) >= count, `${count} servers read the stream`);
-  await redis.command("XADD", "socket.io", "*", "nothing", "");
+  await redis.command("XADD", stream, "*", "nothing", "");
 }
 
 // A client in a namespace; `got` holds [event, ...args] of all that came, in order.

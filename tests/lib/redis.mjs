@@ -213,12 +213,10 @@ export class RedisCluster {
     }, "the cluster is whole", 20_000);
   }
 
-  get url() {
-    return this.nodes[0].url;
-  }
-
+  // For each kind of server, as it wants to be told.
   get urls() {
-    return this.nodes.map((node) => node.url);
+    const ports = this.nodes.map(({ host, port }) => `${host}:${port}`);
+    return { skua: `redis+cluster://${ports.join(",")}`, Node: ports.map((one) => `redis://${one}`).join(",") };
   }
 
   async stop() {
@@ -265,6 +263,11 @@ export class SentinelSet {
       if (value("num-other-sentinels") !== count - 1 || value("num-slaves") !== 1) return false;
     }
     return true;
+  }
+
+  get urls() {
+    const ports = this.sentinels.map(({ host, port }) => `${host}:${port}`);
+    return { skua: `redis+sentinel://${ports.join(",")}/${SentinelSet.NAME}` };
   }
 
   // Whom the sentinels take for the master.
