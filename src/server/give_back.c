@@ -10,9 +10,21 @@ static void give_back_pages(void)
 #else
 #include <mimalloc.h>
 
+enum {
+    FLUSHING_SIZE = 256 * 1024, /* bytes: mimalloc takes fresh pages for it */
+};
+
+/* mimalloc keeps what it has just freed for some 25 ms, and looks at it again only when it takes
+ * fresh pages: on an idle server, never. Without the delay what is collected goes at once; taking
+ * fresh pages lets go what was waiting before. */
 static void give_back_pages(void)
 {
+    long delay = mi_option_get(mi_option_decommit_delay);
+
+    mi_option_set(mi_option_decommit_delay, 0);
     mi_collect(true);
+    mi_free(mi_malloc(FLUSHING_SIZE));
+    mi_option_set(mi_option_decommit_delay, delay);
 }
 #endif
 
