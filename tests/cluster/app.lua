@@ -19,7 +19,10 @@ engine {
 }
 
 if env("ADAPTER", "") ~= "" then
-  redis(env "REDIS") { adapter = env "ADAPTER", prefix = env("PREFIX", "socket.io") }
+  local options = { adapter = env "ADAPTER", prefix = env("PREFIX", "socket.io") }
+  if on "REQUIRED" then options.required = true end
+  if env("REDIS_CA", "") ~= "" then options.tls = { ca = env "REDIS_CA" } end
+  redis(env "REDIS")(options)
 end
 
 if env("RECOVERY", "") ~= "" then
