@@ -4,24 +4,21 @@
 #include <assert.h>
 #include <stdlib.h>
 
-/* --- the order of the bus: recovery ---------------------------------------------------------- */
-
-/* A server's uid as the number that marks bear: FNV-1a, never 0. */
-static uint64_t origin_of(struct str sender)
+/* Streams say where an entry stands, on other buses recovery counts. */
+static uint64_t place_of(const struct cluster *cluster, const struct cluster_message *message)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-    for (size_t i = 0; i < sender.size; i++)
-        hash = (hash ^ (uint8_t)sender.at[i]) * UINT64_C(0x100000001b3);
-    return hash != 0 ? hash : 1;
+    if (message->offset.size > 0)
+        return message->entry;
+    return cluster->recovery ? recovery_place(cluster->recovery, message->nsp) : SIO_BUS_NONE;
 }
 
-static struct sio_mark mark_of(const struct cluster_message *message)
+static struct sio_mark mark_of(const struct cluster *cluster,
+                               const struct cluster_message *message)
 {
     return (struct sio_mark){
-        .origin = message->own ? 0 : origin_of(message->sender),
+        .origin = message->own ? 0 : recovery_origin(message->sender),
         .number = message->number,
-        .bus = message->offset.size > 0 ? message->entry : SIO_BUS_NONE,
+        .bus = place_of(cluster, message),
         .offset = message->offset,
     };
 }
@@ -202,7 +199,7 @@ static void apply_broadcast(struct cluster *cluster, struct sio_namespace *nsp,
                             const struct cluster_message *message)
 {
     const struct sio_target target = target_of(nsp, message);
-    struct sio_mark mark = mark_of(message);
+    struct sio_mark mark = mark_of(cluster, message);
     unsigned flags = message->flags & ~(unsigned)SIO_LOCAL;
 
     if (message->request.size > 0) {
@@ -375,6 +372,16 @@ static void apply(void *owner, const struct cluster_message *message)
         node_answered(cluster, message);
         return;
     }
+    if (message->kind == CLUSTER_ANCHOR) {
+        if (cluster->recovery)
+            recovery_anchored(cluster->recovery, message);
+        return;
+    }
+    if (message->own && !cluster->bus->type->delivers_own) {
+        if (cluster->recovery && message->kind == CLUSTER_BROADCAST)
+            recovery_came_back(cluster->recovery, message);
+        return;
+    }
     nsp = sio_namespace_find(cluster->server, message->nsp);
     if (nsp && (size_t)message->kind < sizeof(ways) / sizeof(ways[0]))
         ways[message->kind](cluster, nsp, message);
@@ -390,21 +397,26 @@ static bool has_room(void *owner, struct str nsp, struct str room)
 
 static void heard(void *owner, struct str nsp, uint64_t fingerprint)
 {
-    (void)owner;
-    (void)nsp;
-    (void)fingerprint;
+    const struct cluster *cluster = owner;
+
+    if (cluster->recovery)
+        recovery_heard(cluster->recovery, nsp, fingerprint);
 }
 
 static void gap(void *owner, struct str nsp)
 {
-    (void)owner;
-    (void)nsp;
+    const struct cluster *cluster = owner;
+
+    if (cluster->recovery)
+        recovery_gap(cluster->recovery, nsp);
 }
 
 static void ready(void *owner, struct str nsp)
 {
-    (void)owner;
-    (void)nsp;
+    const struct cluster *cluster = owner;
+
+    if (cluster->recovery)
+        recovery_ready(cluster->recovery, nsp);
 }
 
 const struct cluster_bus_handler node_bus_handler = {

@@ -20,13 +20,16 @@
 #include "cluster/bus.h"
 
 struct cluster;
+struct recovery;
 
 struct cluster_options {
     struct net_loop *loop;
     struct random *random;
     const struct log *log;
     struct sio_server *server;
-    struct cluster_bus *bus;     /* NULL: this worker is alone; owned from now on */
+    struct cluster_bus *bus; /* NULL: this worker is alone; owned from now on */
+    struct recovery
+        *recovery; /* of buses without memory; NULL: none; it outlives the cluster */
     uint32_t request_timeout_ms; /* of fetches and counts that name none */
 };
 
@@ -45,6 +48,9 @@ struct cluster_result {
 
 struct cluster *cluster_new(const struct cluster_options *options);
 void cluster_free(struct cluster *cluster);
+
+/* Sends an anchor (recovery.h). */
+void cluster_anchor(struct cluster *cluster, struct sio_namespace *nsp, struct str name);
 
 /* --- emitting ----------------------------------------------------------------------------- */
 

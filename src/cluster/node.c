@@ -58,6 +58,8 @@ static void closing(void *owner, struct sio_namespace *nsp)
     struct cluster *cluster = owner;
 
     cluster->bus->type->close(cluster->bus, sio_namespace_name(nsp));
+    if (cluster->recovery)
+        recovery_closed(cluster->recovery, sio_namespace_name(nsp));
 }
 
 static void room_changed(void *owner, struct sio_namespace *nsp, struct str room, bool exists)
@@ -81,6 +83,7 @@ struct cluster *cluster_new(const struct cluster_options *options)
         .log = options->log,
         .server = options->server,
         .bus = options->bus,
+        .recovery = options->recovery,
         .handler = node_bus_handler,
         .request_timeout_ms = options->request_timeout_ms,
     };
@@ -118,6 +121,15 @@ void cluster_free(struct cluster *cluster)
 void cluster_set_app(struct cluster *cluster, const struct cluster_app *app)
 {
     cluster->app = *app;
+}
+
+void cluster_anchor(struct cluster *cluster, struct sio_namespace *nsp, struct str name)
+{
+    const struct sio_target target = {.nsp = nsp};
+    struct cluster_message message = node_message(CLUSTER_ANCHOR, &target, 0);
+
+    message.request = name;
+    node_send(cluster, &message);
 }
 
 /* --- broadcasts ------------------------------------------------------------------------------ */
@@ -158,7 +170,8 @@ static void broadcast_in(void *context, struct sio_namespace *nsp)
     if (emission->flags & SIO_LOCAL)
         return;
     message.number = mark.number;
-    node_send(emission->cluster, &message);
+    if (node_send(emission->cluster, &message) && emission->cluster->recovery)
+        recovery_sent(emission->cluster->recovery, message.nsp, message.number);
 }
 
 void cluster_broadcast(struct cluster *cluster, const struct sio_target *target,
