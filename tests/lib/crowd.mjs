@@ -119,7 +119,7 @@ export class Publisher {
   #toRoom(server, room) {
     const number = this.#next(server);
     const command = { rooms: [room], event: EVENT, args: [server.name, number, this.padding] };
-    this.#ask(server, "emit", command, { sender: server.name, number, members: this.crowd.inRoom(room) });
+    this.#ask(server, "emit", command, { server, sender: server.name, number, members: this.crowd.inRoom(room) });
   }
 
   #toOne(server, member) {
@@ -127,7 +127,7 @@ export class Publisher {
     const here = this.crowd.servers[member.place] === server && member.client.socket.connected;
     const args = [server.name, number, this.padding];
     const command = here ? { sid: member.id, event: EVENT, args } : { rooms: [member.id], event: EVENT, args };
-    this.#ask(server, here ? "direct" : "emit", command, { sender: server.name, number, members: [member] });
+    this.#ask(server, here ? "direct" : "emit", command, { server, sender: server.name, number, members: [member] });
   }
 
   // "sent" has to arrive; "refused" (the socket is gone) and "unsure" (the server is) need not.
@@ -158,14 +158,18 @@ export class Publisher {
   }
 }
 
-// What the members got of what was published, once all that must come has come or the patience is over.
-export async function account(crowd, publisher, ms = 20_000) {
+// What the members got of what was published, once all that must come has come or the patience is over. What has to come
+// to whom is up to `has(publication, member)`.
+export async function account(crowd, publisher, { ms = 20_000, has = () => true } = {}) {
   const must = new Map(crowd.members.map((member) => [member, []]));
   const may = new Map(crowd.members.map((member) => [member, new Set()]));
-  for (const { sender, number, members, state } of publisher.published)
-    for (const member of members)
-      if (state === "sent") must.get(member).push(`${sender}/${number}`);
-      else may.get(member).add(`${sender}/${number}`);
+  for (const publication of publisher.published) {
+    const key = `${publication.sender}/${publication.number}`;
+    for (const member of publication.members) {
+      if (publication.state === "sent" && has(publication, member)) must.get(member)?.push(key);
+      else may.get(member)?.add(key);
+    }
+  }
   const whole = (member) => member.returns.every(({ recovered }) => recovered);
   const got = ({ client }) => client.of(EVENT).map(([sender, number]) => [sender, number]);
   const missing = (member) => {

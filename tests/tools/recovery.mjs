@@ -66,7 +66,7 @@ console.log(`away for ${((Date.now() - left) / 1000).toFixed(1)} s until the las
 await sleep(chosen.seconds * 1000);
 await publisher.stop();
 
-const result = await account(crowd, publisher, 60_000);
+const result = await account(crowd, publisher, { ms: 60_000 });
 const { same, other } = returnsOf(cut, homes);
 console.log(`recovered ${same.recovered + other.recovered} of ${cut.length} that were cut:`);
 console.log(`  on their server ${same.recovered} of ${same.recovered + same.fresh}, on the other ${other.recovered} of ${other.recovered + other.fresh}`);

@@ -60,7 +60,7 @@ await sleep(chosen.seconds * 1000);
 fresh += await replace(1);
 await sleep(chosen.seconds * 1000);
 await publisher.stop();
-const result = await account(crowd, publisher, 60_000);
+const result = await account(crowd, publisher, { ms: 60_000 });
 console.log(`published ${result.published} (${result.unsure} without an answer), delivered ${result.delivered}, not recovered ${fresh}`);
 for (const fault of ["missing", "repeated", "disordered", "strange"])
   console.log(`${fault} ${result[fault].length}${result[fault].length > 0 ? `: ${result[fault].slice(0, 5).join(", ")}` : ""}`);
