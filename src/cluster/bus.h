@@ -53,6 +53,9 @@ struct cluster_bus_handler {
 struct cluster_bus_type {
     const char *name;
 
+    /* `room` wants to hear of sockets' own rooms too. */
+    bool wants_own_rooms;
+
     /* Takes part in a namespace: from before its first socket until close. */
     bool (*open)(struct cluster_bus *bus, struct str nsp);
     void (*close)(struct cluster_bus *bus, struct str nsp);

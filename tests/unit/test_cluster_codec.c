@@ -1,4 +1,4 @@
-#include "cluster/codec.h"
+#include "cluster_words.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +8,6 @@
 #include <cmocka.h>
 
 enum {
-    KEYS_MAX = 20,
     FILE_MAX = 1 << 20,
     DEEP = 100000,
 };
@@ -22,58 +21,6 @@ static struct str read_file(const char *path)
     size_t size = fread(bytes, 1, FILE_MAX, file);
     fclose(file);
     return str_of(bytes, size);
-}
-
-/* --- a message in words ----------------------------------------------------------------------- */
-
-static const char *const kinds[] = {
-    [CLUSTER_BROADCAST] = "broadcast",
-    [CLUSTER_JOIN] = "join",
-    [CLUSTER_LEAVE] = "leave",
-    [CLUSTER_DISCONNECT] = "disconnect",
-    [CLUSTER_FETCH] = "fetch",
-    [CLUSTER_LIST_ROOMS] = "list-rooms",
-    [CLUSTER_SERVER_EMIT] = "server-emit",
-    [CLUSTER_SOCKETS] = "sockets",
-    [CLUSTER_ROOMS] = "rooms",
-    [CLUSTER_SERVER_ANSWER] = "server-answer",
-    [CLUSTER_CLIENT_COUNT] = "client-count",
-    [CLUSTER_CLIENT_ANSWER] = "client-answer",
-    [CLUSTER_ANCHOR] = "anchor",
-};
-
-static void say_list(struct buf *to, const char *name, const struct str *list, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        buf_printf(to, " %s=%.*s", name, (int)list[i].size, list[i].at);
-}
-
-static void say(struct buf *to, const struct cluster_message *message)
-{
-    buf_add_str(to, str_from(kinds[message->kind]));
-    if (message->own)
-        buf_add_str(to, STR(" own"));
-    if (message->request.size > 0)
-        buf_printf(to, " request=%.*s", (int)message->request.size, message->request.at);
-    say_list(to, "to", message->rooms, message->room_count);
-    say_list(to, "not", message->except, message->except_count);
-    say_list(to, "rooms", message->changed, message->changed_count);
-    if (message->flags & SIO_VOLATILE)
-        buf_add_str(to, STR(" volatile"));
-    if (message->flags & SIO_PLAIN)
-        buf_add_str(to, STR(" plain"));
-    if (message->timeout_ms > 0)
-        buf_printf(to, " timeout=%u", message->timeout_ms);
-    if (message->close)
-        buf_add_str(to, STR(" close"));
-    if (message->kind == CLUSTER_CLIENT_COUNT)
-        buf_printf(to, " count=%u", message->count);
-    if (message->number > 0)
-        buf_printf(to, " number=%llu", (unsigned long long)message->number);
-    if (!str_equal(message->args.json, STR("[]")))
-        buf_printf(to, " %.*s", (int)message->args.json.size, message->args.json.at);
-    for (uint32_t i = 0; i < message->args.attachment_count; i++)
-        buf_printf(to, " %zu bytes", message->args.attachments[i].size);
 }
 
 static void assert_said(const struct cluster_message *message, const char *expected)

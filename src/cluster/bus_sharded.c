@@ -1,0 +1,233 @@
+#include "bus_common.h"
+
+#include "base/utf8.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    SOCKET_ID_UNITS = 20, /* what the reference takes for a socket's id: no more is looked at */
+};
+
+static bool name_channels(struct bus_nsp *nsp)
+{
+    return bus_name(nsp, BUS_MAIN, STR(""), STR("")) &&
+           bus_name(nsp, BUS_OWN, STR(""), bus_nsp_uid(nsp));
+}
+
+static struct codec_receiver receiver_of(const struct bus_nsp *nsp)
+{
+    return (struct codec_receiver){nsp->name, bus_nsp_uid(nsp)};
+}
+
+/* --- receiving ------------------------------------------------------------------------------- */
+
+/* …,"uid":"UID","nsp":"NSP"}: what we sent as JSON is seen without decoding it. */
+static bool is_own(const struct bus_nsp *nsp, struct str payload)
+{
+    static const struct str before = STR(",\"uid\":\""), between = STR("\",\"nsp\":\""),
+                            after = STR("\"}");
+    struct str uid = bus_nsp_uid(nsp);
+    size_t size = before.size + uid.size + between.size + nsp->name.size + after.size;
+    const char *at;
+
+    if (payload.size <= size || payload.at[0] != '{')
+        return false;
+    at = payload.at + payload.size - size;
+    return memcmp(at, before.at, before.size) == 0 &&
+           memcmp(at + before.size, uid.at, uid.size) == 0 &&
+           memcmp(at + before.size + uid.size, between.at, between.size) == 0;
+}
+
+static void on_message(struct bus_nsp *nsp, enum bus_use use, struct str channel,
+                       struct str payload)
+{
+    struct codec_receiver receiver = receiver_of(nsp);
+    struct bus *bus = nsp->bus;
+    struct codec_decoded decoded;
+
+    if (use == BUS_MAIN)
+        bus_heard(nsp, channel, payload);
+    if (use == BUS_MAIN && !bus->options.recovery && is_own(nsp, payload)) {
+        bus->counts.own++;
+        bus_echo(bus);
+        return;
+    }
+    bus_take(nsp, channel, &decoded, codec_sharded_decode(&decoded, &receiver, payload));
+}
+
+/* The namespace whose base the channel begins with: names with a '#' are rare, and the message says
+ * its own. */
+static struct bus_nsp *nsp_of(struct bus *bus, struct str channel)
+{
+    size_t from = bus->options.prefix.size + 1;
+    struct str rest = str_from_index(channel, from);
+    const char *end = rest.at - 1;
+
+    if (!str_starts(channel, bus->options.prefix))
+        return NULL;
+    for (;;) {
+        end = memchr(end + 1, '#', (size_t)(rest.at + rest.size - (end + 1)));
+        if (!end)
+            return NULL;
+        struct bus_nsp *nsp = bus_find(bus, str_of(rest.at, (size_t)(end - rest.at)));
+
+        if (nsp)
+            return nsp;
+    }
+}
+
+/* A room's. With recovery skua publishes on none: who did has told those alone who have the room. */
+static void on_room(struct bus *bus, struct str channel, struct str payload)
+{
+    struct bus_nsp *nsp = nsp_of(bus, channel);
+    struct codec_receiver receiver;
+    struct codec_decoded decoded;
+    uint64_t times;
+
+    if (!nsp)
+        return;
+    if (is_own(nsp, payload)) {
+        bus->counts.own++;
+        return;
+    }
+    receiver = receiver_of(nsp);
+    if (bus_take(nsp, channel, &decoded, codec_sharded_decode(&decoded, &receiver, payload)) &&
+        bus->options.recovery) {
+        if (bus_notice(bus, &bus->foreign, BUS_LOG_FOREIGN_MS, &times))
+            log_warn(bus->options.log,
+                     "a server of the cluster publishes on channels of rooms: what it sends "
+                     "cannot be recovered; give it subscriptionMode \"static\"",
+                     log_str("channel", channel), log_int("times", (int64_t)times), LOG_END);
+        bus_tell_gap(nsp);
+    }
+}
+
+/* --- sending --------------------------------------------------------------------------------- */
+
+/* Whether Node servers, and we, use a channel of its own for messages to this room. */
+static bool has_channel(const struct bus *bus, struct str room)
+{
+    if (bus->options.mode == BUS_DYNAMIC)
+        return utf8_utf16_units(room) != SOCKET_ID_UNITS;
+    return bus->options.mode == BUS_DYNAMIC_PRIVATE;
+}
+
+static struct str channel_of(struct bus_nsp *nsp, const struct cluster_message *message)
+{
+    const struct bus *bus = nsp->bus;
+
+    if (cluster_is_answer(message->kind))
+        return bus_room_channel(nsp, message->to);
+    if (message->kind == CLUSTER_BROADCAST && message->request.size == 0 &&
+        message->room_count == 1 && !bus->options.recovery &&
+        has_channel(bus, message->rooms[0]))
+        return bus_room_channel(nsp, message->rooms[0]);
+    return nsp->base;
+}
+
+static bool send_message(struct cluster_bus *base, const struct cluster_message *message)
+{
+    struct bus *bus = (struct bus *)base;
+    struct bus_nsp *nsp = bus_find(bus, message->nsp);
+    struct cluster_message ours = *message;
+    struct str channel;
+
+    if (!nsp || message->kind == CLUSTER_LIST_ROOMS || message->kind == CLUSTER_ROOMS)
+        return false;
+    ours.sender = bus_nsp_uid(nsp);
+    buf_reset(&bus->payload);
+    channel = channel_of(nsp, message);
+    if (channel.size == 0 || !codec_sharded_encode(&bus->payload, CODEC_JSON, &ours)) {
+        bus_lost(bus, "out of memory");
+        return false;
+    }
+    bus_publish(bus, channel);
+    return true;
+}
+
+/* A room whose name looks like a socket's id may be published on its channel by nobody, and Node
+ * servers subscribe it all the same; we do not. */
+static void on_room_change(struct cluster_bus *base, struct str name, struct str room,
+                           bool exists)
+{
+    struct bus *bus = (struct bus *)base;
+    struct bus_nsp *nsp = bus_find(bus, name);
+    struct str channel;
+
+    if (!nsp || !has_channel(bus, room))
+        return;
+    channel = bus_room_channel(nsp, room);
+    if (!exists)
+        redis_unsubscribe(bus->redis, REDIS_SHARD, channel);
+    else if (channel.size == 0 || !redis_subscribe(bus->redis, REDIS_SHARD, channel))
+        bus_lost(bus, "out of memory");
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+static void free_bus(struct cluster_bus *base)
+{
+    bus_release((struct bus *)base);
+    free(base);
+}
+
+static const struct cluster_bus_type type = {
+    .name = "sharded",
+    .open = bus_open,
+    .close = bus_close,
+    .room = on_room_change,
+    .send = send_message,
+    .count = bus_servers,
+    .free = free_bus,
+};
+
+static const struct cluster_bus_type type_static = {
+    .name = "sharded",
+    .open = bus_open,
+    .close = bus_close,
+    .send = send_message,
+    .count = bus_servers,
+    .free = free_bus,
+};
+
+static const struct cluster_bus_type type_private = {
+    .name = "sharded",
+    .wants_own_rooms = true,
+    .open = bus_open,
+    .close = bus_close,
+    .room = on_room_change,
+    .send = send_message,
+    .count = bus_servers,
+    .free = free_bus,
+};
+
+static const struct bus_wire wire = {
+    .counted = BUS_MAIN,
+    .uid_size = BUS_UID_MAX,
+    .uid_is_hex = true,
+    .in_order = true,
+    .nsp_size = sizeof(struct bus_nsp),
+    .name_channels = name_channels,
+    .message = on_message,
+    .other = on_room,
+};
+
+struct cluster_bus *bus_sharded_new(const struct bus_options *options,
+                                    char fault[REDIS_FAULT_MAX])
+{
+    static const struct cluster_bus_type *const types[] = {
+        [BUS_DYNAMIC] = &type,
+        [BUS_STATIC] = &type_static,
+        [BUS_DYNAMIC_PRIVATE] = &type_private,
+    };
+    struct bus *bus = calloc(1, sizeof(*bus));
+
+    snprintf(fault, REDIS_FAULT_MAX, "out of memory");
+    if (!bus)
+        return NULL;
+    if (bus_init(bus, types[options->mode], &wire, REDIS_SHARD, options, fault))
+        return &bus->base;
+    free_bus(&bus->base);
+    return NULL;
+}
