@@ -18,6 +18,9 @@ struct redis_link {
     struct list queue; /* requests that wait for a wire */
     size_t queued;     /* their bytes */
     struct timer retry;
+    struct net_task moved; /* its place has changed */
+    struct net_task away;  /* its place is unknown: for `away_reason` */
+    char away_reason[REASON_MAX];
     uint32_t attempts; /* since the link was last steady */
     uint64_t up_ms;
     struct net_grave grave;
@@ -108,6 +111,15 @@ static void retry(struct timer *timer)
     connect_now(CONTAINER_OF(timer, struct redis_link, retry));
 }
 
+static void tell_down(struct redis_link *link, const char *reason)
+{
+    if (link->told_down && !link->place->each_failure)
+        return;
+    link->told_down = true;
+    if (link->events->down)
+        link->events->down(link->owner, reason);
+}
+
 static void went_down(struct redis_link *link, enum wire_end end, const char *reason)
 {
     log_failure(link, end, reason);
@@ -115,11 +127,9 @@ static void went_down(struct redis_link *link, enum wire_end end, const char *re
         link->attempts = 0;
     link->up = false;
     retry_later(link, end);
-    if (link->told_down)
-        return;
-    link->told_down = true;
-    if (link->events->down)
-        link->events->down(link->owner, reason);
+    if (link->redis->sentinel && link->place == &link->redis->place)
+        sentinel_doubt(link->redis->sentinel);
+    tell_down(link, reason);
 }
 
 static void wire_closed(void *owner, enum wire_end end, const char *reason)
@@ -172,10 +182,37 @@ static void connect_now(struct redis_link *link)
     static const struct wire_events pushed_events = {wire_opened, wire_closed, wire_pushed};
 
     assert(!link->wire);
+    if (link->redis->sentinel && link->place == &link->redis->place &&
+        !sentinel_knows(link->redis->sentinel))
+        return; /* links_move() comes when it does */
     link->wire = wire_open(link->redis, link->place,
                            link->events->pushed ? &pushed_events : &events, link);
     if (!link->wire)
         went_down(link, WIRE_BROKEN, "out of memory");
+}
+
+/* ---- changes of the place ---- */
+
+static void move(struct net_task *task)
+{
+    struct redis_link *link = CONTAINER_OF(task, struct redis_link, moved);
+
+    if (link->wire)
+        wire_close(link->wire, REDIS_LOST);
+    link->wire = NULL;
+    timer_start(net_loop_timers(link->redis->loop), &link->retry, 0);
+    if (!link->up)
+        return;
+    link->up = false;
+    tell_down(link, "the server is another one now");
+}
+
+static void tell_away(struct net_task *task)
+{
+    struct redis_link *link = CONTAINER_OF(task, struct redis_link, away);
+
+    if (!link->up)
+        tell_down(link, link->away_reason);
 }
 
 /* ---- interface ---- */
@@ -193,6 +230,8 @@ struct redis_link *link_new(struct redis *redis, struct place *place,
     link->owner = owner;
     list_init(&link->queue);
     timer_init(&link->retry, retry);
+    net_task_init(&link->moved, move);
+    net_task_init(&link->away, tell_away);
     list_add_last(&redis->links, &link->in_redis);
     timer_start(net_loop_timers(redis->loop), &link->retry, 0); /* from the loop */
     return link;
@@ -206,6 +245,8 @@ static void bury(struct net_grave *grave)
 void link_free(struct redis_link *link)
 {
     timer_stop(net_loop_timers(link->redis->loop), &link->retry);
+    net_task_cancel(&link->moved);
+    net_task_cancel(&link->away);
     if (link->wire)
         wire_close(link->wire, REDIS_CLOSED);
     link->wire = NULL;
@@ -219,6 +260,43 @@ void link_free(struct redis_link *link)
     }
     list_remove(&link->in_redis);
     net_loop_bury(link->redis->loop, &link->grave, bury);
+}
+
+void link_fail(struct redis_link *link, const char *reason)
+{
+    if (!link->wire)
+        return;
+    wire_close(link->wire, REDIS_LOST);
+    link->wire = NULL;
+    went_down(link, WIRE_BROKEN, reason);
+}
+
+void link_move(struct redis_link *link)
+{
+    net_loop_later(link->redis->loop, &link->moved);
+}
+
+/* In tasks, because owners who are told may close any link. */
+void links_move(struct redis *redis, const struct place *place)
+{
+    for (struct list *at = redis->links.next; at != &redis->links; at = at->next) {
+        struct redis_link *link = CONTAINER_OF(at, struct redis_link, in_redis);
+
+        if (link->place == place)
+            link_move(link);
+    }
+}
+
+void links_tell_down(struct redis *redis, const struct place *place, const char *reason)
+{
+    for (struct list *at = redis->links.next; at != &redis->links; at = at->next) {
+        struct redis_link *link = CONTAINER_OF(at, struct redis_link, in_redis);
+
+        if (link->place != place)
+            continue;
+        snprintf(link->away_reason, sizeof(link->away_reason), "%s", reason);
+        net_loop_later(redis->loop, &link->away);
+    }
 }
 
 void links_free(struct redis *redis)

@@ -8,6 +8,8 @@
  *   dial.c           from a server's name to a connected socket
  *   resolve.c        from a name to addresses
  *   subscriptions.c  what is subscribed, and whether the server has said so
+ *   gather.c         one command to several links
+ *   sentinel.c       where the master is
  *   url.c            options from a URL
  *
  * Callers   redis/ only.
@@ -120,6 +122,10 @@ struct place {
     struct redis_server server;
     const char *unix_path; /* "" for TCP */
     char where[WHERE_MAX];
+    const char *username, *password;
+    unsigned database;
+    bool must_be_master;
+    bool each_failure; /* links tell each as a `down`, not only each change */
     bool failing;
     bool greeted; /* the log knows that it was reached once */
     uint64_t logged_ms;
@@ -174,6 +180,18 @@ bool link_is_up(const struct redis_link *link);
 void link_command(struct redis_link *link, const struct redis_how *how, const struct str *argv,
                   size_t argc, redis_answer *answer, void *owner, bool keeps_reply);
 
+/* What the link leads to was found to be of no use. From a callback of the loop. */
+void link_fail(struct redis_link *link, const char *reason);
+
+/* The link's place has changed: it goes there, soon. */
+void link_move(struct redis_link *link);
+
+/* The same for all links to that place. */
+void links_move(struct redis *redis, const struct place *place);
+
+/* Tells the owners of links to that place that they are down, if they do not know. */
+void links_tell_down(struct redis *redis, const struct place *place, const char *reason);
+
 /* All of them. */
 void links_free(struct redis *redis);
 
@@ -189,6 +207,20 @@ enum {
 /* What redis_each_master() does, when the masters' links are known. */
 void gather(struct redis_link *const *links, size_t count, const struct str *argv, size_t argc,
             redis_gathered *gathered, void *owner);
+
+/* ---- sentinel.c ---- */
+
+struct sentinel;
+
+/* Keeps redis.place where the master is. Its link is among the redis' own, which are freed before. */
+struct sentinel *sentinel_new(struct redis *redis);
+void sentinel_free(struct sentinel *sentinel);
+
+/* False: redis.place is nowhere yet. */
+bool sentinel_knows(const struct sentinel *sentinel);
+
+/* What it said could not be used: perhaps another one knows better. */
+void sentinel_doubt(struct sentinel *sentinel);
 
 /* ---- subscriptions.c ---- */
 
@@ -221,6 +253,7 @@ struct redis {
     struct list ended;       /* requests to be answered with their `end` */
     struct net_task end_task;
     struct place place;
+    struct sentinel *sentinel; /* NULL without */
     struct redis_link *commands;
     struct subscriptions subscriptions;
     struct net_grave grave;

@@ -113,8 +113,13 @@ struct redis *redis_new(struct net_loop *loop, struct random *random, const stru
     list_init(&redis->ended);
     net_task_init(&redis->end_task, run_ends);
     subscriptions_init(&redis->subscriptions);
+    redis->place.username = redis->options.username;
+    redis->place.password = redis->options.password;
+    redis->place.database = redis->options.database;
     place_set(&redis->place, &redis->options.servers[0], redis->options.unix_path);
     if (!load_trust(redis, fault))
+        goto fail;
+    if (options->topology == REDIS_SENTINEL && !(redis->sentinel = sentinel_new(redis)))
         goto fail;
     redis->commands = link_new(redis, &redis->place, &link_events, redis);
     if (!redis->commands)
@@ -122,6 +127,8 @@ struct redis *redis_new(struct net_loop *loop, struct random *random, const stru
     return redis;
 
 fail:
+    links_free(redis);
+    sentinel_free(redis->sentinel);
     tls_trust_unref(redis->trust);
     free(redis);
     return NULL;
@@ -144,6 +151,7 @@ void redis_free(struct redis *redis)
     redis->events = (struct redis_events){0};
     links_free(redis);
     end_all(redis);
+    sentinel_free(redis->sentinel);
     net_task_cancel(&redis->end_task);
     subscriptions_free(redis);
     tls_trust_unref(redis->trust);

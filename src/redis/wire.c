@@ -109,6 +109,14 @@ static bool say(struct wire *wire, redis_answer *answer, const struct str *argv,
 
 /* ---- handshake ---- */
 
+static struct str word(const struct redisReply *reply, size_t index)
+{
+    if ((reply->type != REDIS_REPLY_ARRAY && reply->type != REDIS_REPLY_PUSH) ||
+        index >= reply->elements || reply->element[index]->type != REDIS_REPLY_STRING)
+        return STR("");
+    return redis_reply_str(reply->element[index]);
+}
+
 static bool begins(const struct redisReply *reply, const char *word)
 {
     return str_starts(redis_reply_str(reply), str_from(word));
@@ -143,12 +151,25 @@ static void authenticated(void *owner, const struct redisReply *reply, enum redi
         fail(wire, judge(reply), "the password was refused: %s", reply->str);
 }
 
+/* What a sentinel calls the master may have become a replica since. */
+static void told_role(void *owner, const struct redisReply *reply, enum redis_end end)
+{
+    struct wire *wire = owner;
+
+    if (end != REDIS_ANSWERED || (is_error(reply) && begins(reply, "NOPERM")))
+        return;
+    if (is_error(reply))
+        fail(wire, judge(reply), "%s", reply->str);
+    else if (!str_equal(word(reply, 0), STR("master")))
+        fail(wire, WIRE_BROKEN, "the server is a replica, not the master");
+}
+
 static void selected(void *owner, const struct redisReply *reply, enum redis_end end)
 {
     struct wire *wire = owner;
 
     if (end == REDIS_ANSWERED && is_error(reply))
-        fail(wire, judge(reply), "database %u was refused: %s", wire->redis->options.database,
+        fail(wire, judge(reply), "database %u was refused: %s", wire->place->database,
              reply->str);
 }
 
@@ -182,38 +203,33 @@ static void greeted(void *owner, const struct redisReply *reply, enum redis_end 
 /* All at once: an error of the first ends the wire before the others' answers are looked at. */
 static bool shake_hands(struct wire *wire)
 {
-    const struct redis_options *options = &wire->redis->options;
+    const struct place *place = wire->place;
     char number[16];
     struct str auth[3] = {STR("AUTH")}, select[] = {STR("SELECT"), STR("")};
-    struct str name[] = {STR("CLIENT"), STR("SETNAME"), str_from(options->client_name)};
-    struct str ping[] = {STR("PING")};
+    struct str name[] = {STR("CLIENT"), STR("SETNAME"),
+                         str_from(wire->redis->options.client_name)};
+    struct str role[] = {STR("ROLE")}, ping[] = {STR("PING")};
     size_t words = 1;
     bool good = true;
 
-    if (options->username[0])
-        auth[words++] = str_from(options->username);
-    auth[words++] = str_from(options->password);
-    if (options->username[0] || options->password[0])
+    if (place->username[0])
+        auth[words++] = str_from(place->username);
+    auth[words++] = str_from(place->password);
+    if (place->username[0] || place->password[0])
         good = good && say(wire, authenticated, auth, words);
-    if (options->database != 0) {
-        snprintf(number, sizeof(number), "%u", options->database);
+    if (place->database != 0) {
+        snprintf(number, sizeof(number), "%u", place->database);
         select[1] = str_from(number);
         good = good && say(wire, selected, select, 2);
     }
-    if (options->client_name[0])
+    if (name[2].size > 0)
         good = good && say(wire, named, name, 3);
+    if (place->must_be_master)
+        good = good && say(wire, told_role, role, 1);
     return good && say(wire, greeted, ping, 1);
 }
 
 /* ---- replies ---- */
-
-static struct str word(const struct redisReply *reply, size_t index)
-{
-    if ((reply->type != REDIS_REPLY_ARRAY && reply->type != REDIS_REPLY_PUSH) ||
-        index >= reply->elements || reply->element[index]->type != REDIS_REPLY_STRING)
-        return STR("");
-    return redis_reply_str(reply->element[index]);
-}
 
 /* Between the answers of a connection with subscriptions come messages, and channels that moved
  * away with their slot: told by the same words as the answer to our own SUNSUBSCRIBE. */

@@ -336,7 +336,7 @@ struct outcome {
     int type;
     long long integer;
     size_t size; /* of the text, which may be cut */
-    char text[256];
+    char text[1024];
 };
 
 static inline void answered(void *owner, const struct redisReply *reply, enum redis_end end)
