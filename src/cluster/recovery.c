@@ -1,11 +1,14 @@
 #include "cluster/recovery.h"
 
-#include "cluster/session.h"
 #include "cluster/trail.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+enum {
+    SERVERS_MAX = 256,
+};
 
 /* A namespace's order on the bus. */
 struct order {
@@ -14,36 +17,22 @@ struct order {
     uint64_t back;  /* and of the last that came back */
     uint64_t floor; /* numbers up to here are from before a gap */
     uint64_t self;  /* this server's origin on the bus; 0: not known yet */
-    char name[];    /* the namespace's, with a NUL */
-};
-
-/* A client that asks for its session. */
-struct search {
-    struct list link;
-    struct recovery *recovery;
-    struct sio_claim *claim;
-    struct str bytes; /* of the session, once it is there; malloced */
-    struct timer timer;
-    uint64_t give_up_ms;
-    uint32_t takes; /* left */
-    bool asking;    /* Redis or the peers */
+    uint32_t server_count;
+    uint64_t servers[SERVERS_MAX]; /* that have sent an anchor */
+    char name[];                   /* the namespace's, with a NUL */
 };
 
 struct recovery {
     struct recovery_options options;
     struct sio_server *server;
-    struct redis *redis;
-    struct peers *peers;
-    struct buf key; /* the beginning of sessions' keys */
+    struct store *store;
+    struct buf key_prefix;
     struct map orders;
-    struct map unwritten; /* private ids of lost sockets that Redis does not have */
-    struct list searches;
-    uint32_t writing;
 };
 
 static uint64_t now_of(const struct recovery *recovery)
 {
-    return net_loop_now(recovery->options.loop);
+    return net_loop_now(recovery->options.store.loop);
 }
 
 uint64_t recovery_origin(struct str uid)
@@ -103,7 +92,7 @@ void recovery_ready(struct recovery *recovery, struct str name)
 
     if (!nsp || !order_of(recovery, name))
         return;
-    random_bytes(recovery->options.random, &random, sizeof(random));
+    random_bytes(recovery->options.store.random, &random, sizeof(random));
     buf_init(&anchor, SIO_NUMBER_SIZE);
     sio_number_write(&anchor, random >> 16);
     recovery->options.anchor(recovery->options.owner, nsp, buf_str(&anchor));
@@ -161,6 +150,24 @@ uint64_t recovery_place(const struct recovery *recovery, struct str nsp)
     return order ? trail_last(order->trail) : SIO_BUS_NONE;
 }
 
+/* Of many servers the oldest are forgotten: then one of them seems new, or was restarted. */
+static bool is_new_server(struct order *order, struct str sender)
+{
+    uint64_t origin = recovery_origin(sender);
+
+    for (uint32_t i = 0; i < order->server_count; i++) {
+        if (order->servers[i] == origin)
+            return false;
+    }
+    if (order->server_count == SERVERS_MAX) {
+        memmove(order->servers, order->servers + 1,
+                (SERVERS_MAX - 1) * sizeof(order->servers[0]));
+        order->server_count--;
+    }
+    order->servers[order->server_count++] = origin;
+    return true;
+}
+
 void recovery_anchored(struct recovery *recovery, const struct cluster_message *message)
 {
     struct order *order = find_order(recovery, message->nsp);
@@ -168,6 +175,11 @@ void recovery_anchored(struct recovery *recovery, const struct cluster_message *
 
     if (!order || !sio_number_read(message->request, &name))
         return;
+    if (!message->own && !is_new_server(order, message->sender)) {
+        /* It was cut off: what it sent meanwhile may have been lost. */
+        order_gap(recovery, order);
+        trail_heard(order->trail, name, covered(recovery, order), now_of(recovery));
+    }
     trail_anchor(order->trail, name);
     if (message->own)
         order->self = recovery_origin(message->sender);
@@ -252,36 +264,7 @@ static bool find(void *owner, const struct sio_namespace *nsp, struct str offset
     return find_offset(owner, nsp, offset, position) == TRAIL_FOUND;
 }
 
-/* --- sessions in Redis: writing ---------------------------------------------------------------- */
-
-static void key_of(const struct recovery *recovery, struct str pid, struct buf *key)
-{
-    buf_init(key, SIZE_MAX);
-    buf_add_str(key, buf_str(&recovery->key));
-    buf_add_str(key, pid);
-}
-
-struct writing {
-    struct recovery *recovery;
-    char pid[RANDOM_ID_SIZE];
-};
-
-static void written(void *owner, const struct redisReply *reply, enum redis_end end)
-{
-    struct writing *writing = owner;
-    struct recovery *recovery = writing->recovery;
-    struct str pid = str_of(writing->pid, sizeof(writing->pid));
-
-    recovery->writing--;
-    if (end != REDIS_ANSWERED || reply->type == REDIS_REPLY_ERROR) {
-        log_warn(recovery->options.log, "a lost socket is kept on this server only",
-                 log_text("reason", end == REDIS_ANSWERED ? reply->str : redis_end_text(end)),
-                 LOG_END);
-        if (map_size(&recovery->unwritten) < RECOVERY_UNWRITTEN_MAX)
-            map_put(&recovery->unwritten, pid, recovery);
-    }
-    free(writing);
-}
+/* --- sessions in Redis -------------------------------------------------------------------------- */
 
 /* Origins are named as on the bus there, where every server knows them. */
 static void rename_origins(const struct recovery *recovery, const struct order *order,
@@ -301,9 +284,10 @@ static void rename_origins(const struct recovery *recovery, const struct order *
     session->packets = packets;
 }
 
-static bool encode(const struct recovery *recovery, const struct sio_namespace *nsp,
+static bool encode(void *owner, const struct sio_namespace *nsp,
                    const struct sio_session *session, struct buf *value)
 {
+    const struct recovery *recovery = owner;
     const struct order *order = order_for(recovery, nsp);
     struct sio_session_packet *packets;
     struct sio_session renamed = *session;
@@ -316,252 +300,70 @@ static bool encode(const struct recovery *recovery, const struct sio_namespace *
     rename_origins(recovery, order, &renamed, packets, true);
     session_write(value, recovery->options.parser, sio_namespace_name(nsp), &renamed);
     free(packets);
-    return !buf_failed(value);
+    return true;
+}
+
+static bool decode(void *owner, const struct sio_namespace *nsp, struct str value,
+                   struct session_read *read)
+{
+    const struct recovery *recovery = owner;
+    const struct order *order = order_for(recovery, nsp);
+
+    if (!order || !session_read(read, value))
+        return false;
+    if (!str_equal(read->nsp, sio_namespace_name(nsp)) ||
+        !str_equal(read->parser, recovery->options.parser)) {
+        session_free(read);
+        return false;
+    }
+    rename_origins(recovery, order, &read->session, read->packets, false);
+    return true;
+}
+
+static enum store_place locate(void *owner, const struct sio_namespace *nsp, struct str offset)
+{
+    struct sio_position position;
+
+    return find_offset(owner, nsp, offset, &position) == TRAIL_AHEAD ? STORE_AHEAD : STORE_HERE;
 }
 
 static void saved(void *owner, const struct sio_namespace *nsp,
                   const struct sio_session *session, uint32_t window_ms)
 {
-    struct recovery *recovery = owner;
-    struct writing *writing = malloc(sizeof(*writing));
-    const struct redis_how how = {.queue_ms = window_ms};
-    struct buf value, key, window;
-
-    key_of(recovery, session->pid, &key);
-    buf_init(&value, SESSION_BYTES_MAX);
-    buf_init(&window, SIZE_MAX);
-    buf_add_u64(&window, window_ms);
-    if (writing && encode(recovery, nsp, session, &value) && !buf_failed(&key) &&
-        !buf_failed(&window)) {
-        const struct str words[] = {STR("SET"), buf_str(&key), buf_str(&value), STR("PX"),
-                                    buf_str(&window)};
-
-        assert(session->pid.size == sizeof(writing->pid));
-        writing->recovery = recovery;
-        memcpy(writing->pid, session->pid.at, sizeof(writing->pid));
-        recovery->writing++;
-        redis_command_with(recovery->redis, &how, words, 5, written, writing);
-        writing = NULL;
-    } else if (map_size(&recovery->unwritten) < RECOVERY_UNWRITTEN_MAX) {
-        map_put(&recovery->unwritten, session->pid, recovery);
-    }
-    free(writing);
-    buf_free(&key);
-    buf_free(&value);
-    buf_free(&window);
-}
-
-/* --- and taking -------------------------------------------------------------------------------- */
-
-static void end_search(struct search *search, enum sio_claim_end how,
-                       const struct sio_session *session)
-{
-    struct sio_claim *claim = search->claim;
-
-    timer_stop(net_loop_timers(search->recovery->options.loop), &search->timer);
-    list_remove(&search->link);
-    sio_claim_end(claim, how, session);
-    free((void *)search->bytes.at);
-    free(search);
-}
-
-/* A session that was found; its packets may be in the way of being sent here yet. */
-static void use_session(struct search *search)
-{
-    struct recovery *recovery = search->recovery;
-    struct sio_namespace *nsp = sio_claim_namespace(search->claim);
-    const struct order *order = order_for(recovery, nsp);
-    struct str offset = sio_claim_offset(search->claim);
-    struct sio_position position;
-    struct session_read read;
-
-    if (!order || !session_read(&read, search->bytes)) {
-        end_search(search, SIO_CLAIM_NONE, NULL);
-        return;
-    }
-    if (offset.size == 0)
-        offset = read.session.start;
-    if (now_of(recovery) < search->give_up_ms &&
-        find_offset(recovery, nsp, offset, &position) == TRAIL_AHEAD) {
-        timer_start(net_loop_timers(recovery->options.loop), &search->timer, RECOVERY_POLL_MS);
-        session_free(&read);
-        return;
-    }
-    rename_origins(recovery, order, &read.session, read.packets, false);
-    read.session.pid = sio_claim_pid(search->claim);
-    if (str_equal(read.nsp, sio_namespace_name(nsp)) &&
-        str_equal(read.parser, recovery->options.parser))
-        end_search(search, SIO_CLAIM_FOUND, &read.session);
-    else
-        end_search(search, SIO_CLAIM_NONE, NULL);
-    session_free(&read);
-}
-
-static void take(struct search *search);
-
-static void looked(void *owner, bool given)
-{
-    struct search *search = owner;
-
-    search->asking = false;
-    if (!given || search->takes == 0)
-        end_search(search, SIO_CLAIM_NONE, NULL);
-    else
-        take(search);
-}
-
-static void taken(void *owner, const struct redisReply *reply, enum redis_end end)
-{
-    struct search *search = owner;
-    struct recovery *recovery = search->recovery;
-    struct str pid = sio_claim_pid(search->claim);
-    char *copy;
-
-    search->asking = false;
-    if (end != REDIS_ANSWERED || reply->type == REDIS_REPLY_ERROR) {
-        log_warn(recovery->options.log, "Redis did not tell of a lost socket",
-                 log_text("reason", end == REDIS_ANSWERED ? reply->str : redis_end_text(end)),
-                 LOG_END);
-        end_search(search, SIO_CLAIM_UNKNOWN, NULL);
-    } else if (reply->type == REDIS_REPLY_STRING) {
-        struct str value = redis_reply_str(reply);
-
-        copy = malloc(value.size + 1);
-        if (!copy) {
-            end_search(search, SIO_CLAIM_UNKNOWN, NULL);
-            return;
-        }
-        memcpy(copy, value.at, value.size);
-        search->bytes = str_of(copy, value.size);
-        use_session(search);
-    } else if (map_remove(&recovery->unwritten, pid)) {
-        end_search(search, SIO_CLAIM_UNKNOWN, NULL);
-    } else if (search->takes == RECOVERY_TAKES - 1) {
-        search->asking = true;
-        peers_ask(recovery->peers, pid, looked, search);
-    } else if (search->takes > 0) { /* it was given up, and is just being written */
-        timer_start(net_loop_timers(recovery->options.loop), &search->timer,
-                    RECOVERY_POLL_MS * 4);
-    } else {
-        end_search(search, SIO_CLAIM_NONE, NULL);
-    }
-}
-
-static void take(struct search *search)
-{
-    struct recovery *recovery = search->recovery;
-    const struct redis_how how = {.at_once = true};
-    struct buf key;
-
-    key_of(recovery, sio_claim_pid(search->claim), &key);
-    search->takes--;
-    search->asking = true;
-    if (buf_failed(&key)) {
-        search->asking = false;
-        end_search(search, SIO_CLAIM_UNKNOWN, NULL);
-    } else {
-        const struct str words[] = {STR("GETDEL"), buf_str(&key)};
-
-        redis_command_with(recovery->redis, &how, words, 2, taken, search);
-    }
-    buf_free(&key);
-}
-
-static void search_goes_on(struct timer *timer)
-{
-    struct search *search = CONTAINER_OF(timer, struct search, timer);
-
-    if (search->bytes.size > 0)
-        use_session(search);
-    else
-        take(search);
+    store_save(((struct recovery *)owner)->store, nsp, session, window_ms);
 }
 
 static void claim(void *owner, struct sio_claim *claim)
 {
     struct recovery *recovery = owner;
-    struct search *search = malloc(sizeof(*search));
 
-    if (!search || !order_of(recovery, sio_namespace_name(sio_claim_namespace(claim)))) {
-        free(search);
+    if (order_of(recovery, sio_namespace_name(sio_claim_namespace(claim))))
+        store_claim(recovery->store, claim);
+    else
         sio_claim_end(claim, SIO_CLAIM_UNKNOWN, NULL);
-        return;
-    }
-    *search = (struct search){
-        .recovery = recovery,
-        .claim = claim,
-        .give_up_ms = now_of(recovery) + RECOVERY_AHEAD_MS,
-        .takes = RECOVERY_TAKES,
-    };
-    timer_init(&search->timer, search_goes_on);
-    list_add_last(&recovery->searches, &search->link);
-    take(search);
-}
-
-static bool give(void *owner, struct str pid)
-{
-    return sio_server_abandon(((struct recovery *)owner)->server, pid);
 }
 
 /* --- life -------------------------------------------------------------------------------------- */
-
-static void control_message(void *owner, enum redis_kind kind, struct str channel,
-                            struct str pattern, struct str payload)
-{
-    const struct recovery *recovery = owner;
-    (void)kind, (void)pattern;
-
-    peers_message(recovery->peers, channel, payload);
-}
-
-static void control_ready(void *owner)
-{
-    peers_ready(((struct recovery *)owner)->peers);
-}
-
-static bool make_peers(struct recovery *recovery)
-{
-    const struct recovery_options *options = &recovery->options;
-    const struct peers_handler handler = {.give = give, .owner = recovery};
-
-    recovery->peers = peers_new(
-        &(struct peers_options){
-            .loop = options->loop,
-            .random = options->random,
-            .log = options->log,
-            .redis = recovery->redis,
-            .prefix = options->prefix,
-            .name = sio_server_origin(options->server),
-            .address = options->address,
-        },
-        &handler);
-    return recovery->peers != NULL;
-}
 
 struct recovery *recovery_new(const struct recovery_options *options,
                               char fault[REDIS_FAULT_MAX])
 {
     struct recovery *recovery = calloc(1, sizeof(*recovery));
-    const struct redis_events events = {
-        .message = control_message,
-        .ready = control_ready,
-        .owner = recovery,
-    };
+    const struct store_ops ops = {encode, decode, locate, NULL, recovery};
 
     snprintf(fault, REDIS_FAULT_MAX, "out of memory");
     if (!recovery)
         return NULL;
     recovery->options = *options;
-    recovery->server = options->server;
+    recovery->server = options->store.server;
     map_init(&recovery->orders);
-    map_init(&recovery->unwritten);
-    list_init(&recovery->searches);
-    buf_init(&recovery->key, SIZE_MAX);
-    buf_add_str(&recovery->key, options->prefix);
-    buf_add_str(&recovery->key, STR(":skua:session:"));
-    recovery->redis =
-        redis_new(options->loop, options->random, options->log, options->redis, &events, fault);
-    if (!recovery->redis || buf_failed(&recovery->key) || !make_peers(recovery)) {
+    buf_init(&recovery->key_prefix, SIZE_MAX);
+    buf_add_str(&recovery->key_prefix, options->store.prefix);
+    buf_add_str(&recovery->key_prefix, STR(":skua:session:"));
+    recovery->options.store.key_prefix = buf_str(&recovery->key_prefix);
+    if (!buf_failed(&recovery->key_prefix))
+        recovery->store = store_new(&recovery->options.store, &ops, fault);
+    if (!recovery->store) {
         recovery_free(recovery);
         return NULL;
     }
@@ -576,20 +378,6 @@ struct recovery *recovery_new(const struct recovery_options *options,
     return recovery;
 }
 
-/* Those who wait for a time; those who wait for Redis end with it. */
-static void end_waiting(struct recovery *recovery)
-{
-    struct list *link = recovery->searches.next;
-
-    while (link != &recovery->searches) {
-        struct search *search = CONTAINER_OF(link, struct search, link);
-
-        link = link->next;
-        if (!search->asking)
-            end_search(search, SIO_CLAIM_UNKNOWN, NULL);
-    }
-}
-
 void recovery_free(struct recovery *recovery)
 {
     uint32_t cursor = 0;
@@ -598,26 +386,16 @@ void recovery_free(struct recovery *recovery)
 
     if (!recovery)
         return;
+    store_free(recovery->store);
     sio_server_keep(recovery->server, &(struct sio_keeper){0});
-    peers_free(recovery->peers);
-    end_waiting(recovery);
-    if (recovery->redis)
-        redis_free(recovery->redis);
-    assert(list_empty(&recovery->searches));
     while (map_next(&recovery->orders, &cursor, &name, &order))
         free_order(order);
     map_free(&recovery->orders);
-    map_free(&recovery->unwritten);
-    buf_free(&recovery->key);
+    buf_free(&recovery->key_prefix);
     free(recovery);
 }
 
-struct peers *recovery_peers(struct recovery *recovery)
+struct store *recovery_store(struct recovery *recovery)
 {
-    return recovery->peers;
-}
-
-uint32_t recovery_writing(const struct recovery *recovery)
-{
-    return recovery->writing;
+    return recovery->store;
 }

@@ -13,27 +13,13 @@
 #define SKUA_CLUSTER_RECOVERY_H
 
 #include "cluster/message.h"
-#include "cluster/peers.h"
-
-enum {
-    RECOVERY_AHEAD_MS =
-        1000, /* longest wait for messages that the other server has had already */
-    RECOVERY_POLL_MS = 5,
-    RECOVERY_TAKES = 5,              /* of a session that another server is just writing */
-    RECOVERY_UNWRITTEN_MAX = 100000, /* lost sockets that Redis does not have are remembered */
-};
+#include "cluster/store.h"
 
 struct recovery;
 
 struct recovery_options {
-    struct net_loop *loop;
-    struct random *random;
-    const struct log *log;
-    struct sio_server *server;
-    const struct redis_options *redis; /* it makes connections of its own */
-    struct str prefix;                 /* these strings outlive it */
-    struct str parser;                 /* of packets: "json" or "msgpack" */
-    struct str address;                /* see peers.h */
+    struct store_options store; /* but for the key_prefix */
+    struct str parser;          /* of packets: "json" or "msgpack"; outlives it */
 
     /* Sends CLUSTER_ANCHOR with this name. */
     void (*anchor)(void *owner, struct sio_namespace *nsp, struct str name);
@@ -45,10 +31,7 @@ struct recovery *recovery_new(const struct recovery_options *options,
                               char fault[REDIS_FAULT_MAX]);
 void recovery_free(struct recovery *recovery);
 
-struct peers *recovery_peers(struct recovery *recovery);
-
-/* Sessions that are being written to Redis: the process should not end before. */
-uint32_t recovery_writing(const struct recovery *recovery);
+struct store *recovery_store(struct recovery *recovery);
 
 /* --- what the bus brings; by name, because namespaces come and go ------------------------------- */
 

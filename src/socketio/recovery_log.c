@@ -286,6 +286,26 @@ static struct sio_log_entry *find_entry(const struct sio_namespace *nsp, uint64_
                : NULL;
 }
 
+uint64_t sio_log_behind(const struct sio_namespace *nsp, uint64_t place)
+{
+    uint64_t number = nsp->next_number - 1;
+    const struct sio_log_entry *entry;
+
+    while ((entry = find_entry(nsp, number)) && entry->mark.bus > place)
+        number--;
+    return number;
+}
+
+uint64_t sio_log_last_place(const struct sio_namespace *nsp)
+{
+    uint64_t number = nsp->next_number - 1;
+    const struct sio_log_entry *entry;
+
+    while ((entry = find_entry(nsp, number)) && entry->mark.bus == SIO_BUS_NONE)
+        number--;
+    return entry ? entry->mark.bus : 0;
+}
+
 void sio_log_placed(struct sio_namespace *nsp, uint64_t number, uint64_t place)
 {
     struct sio_log_entry *entry = find_entry(nsp, number);
@@ -382,7 +402,8 @@ static void send_own(struct replay *replay, struct sio_socket *socket, uint64_t 
         if (packet->origin == position->origin && packet->number <= position->number)
             continue;
         sio_socket_send(socket, saved->packets[replay->own], 0);
-        sio_log_add(&target, saved->packets[replay->own], &mark, true);
+        if (!saved->session.packets_are_first)
+            sio_log_add(&target, saved->packets[replay->own], &mark, true);
     }
 }
 
@@ -395,6 +416,8 @@ void sio_log_replay(struct sio_socket *socket, const struct sio_position *positi
     uint64_t number = first_number(nsp);
 
     gather_rooms(&replay);
+    if (saved->session.packets_are_first)
+        send_own(&replay, socket, UINT64_MAX);
     if (number <= position->after)
         number = position->after + 1;
     for (; number < end; number++) {

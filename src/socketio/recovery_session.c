@@ -52,7 +52,9 @@ make_saved(struct sio_namespace *nsp, const struct sio_session *session,
         .nsp = nsp,
         .lost_ms = net_loop_now(nsp->server->loop),
         .size = size,
-        .session = {.origin = session->origin, .since = session->since},
+        .session = {.origin = session->origin,
+                    .since = session->since,
+                    .packets_are_first = session->packets_are_first},
     };
     list_init(&saved->in_log);
     gathered.bytes = (char *)(saved->names + gathered.count);

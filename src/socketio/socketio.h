@@ -315,6 +315,8 @@ struct sio_session {
     struct str data; /* JSON; empty: none */
     const struct sio_session_packet *packets;
     size_t packet_count;
+    bool
+        packets_are_first; /* they come before this server's log begins, and others have them */
 };
 
 /* Where a client stands, in terms of this server's log: it has not had the events that have a
@@ -393,6 +395,9 @@ uint64_t sio_namespace_retention(const struct sio_namespace *nsp);
 /* The number of a namespace's next event; those of this server that came back from the bus get
  * their place. */
 uint64_t sio_log_next(const struct sio_namespace *nsp);
+/* The number behind which the log's places are higher; the place of the last that has one, or 0. */
+uint64_t sio_log_behind(const struct sio_namespace *nsp, uint64_t place);
+uint64_t sio_log_last_place(const struct sio_namespace *nsp);
 void sio_log_placed(struct sio_namespace *nsp, uint64_t number, uint64_t place);
 
 /* Events of others may have been missed here: nobody who has had none since is recovered. */
