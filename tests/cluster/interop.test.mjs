@@ -331,6 +331,48 @@ withRedis("Redis Cluster", () => RedisCluster.start(), (own) => {
   for (const chosen of pairs) pair("sharded on a Redis Cluster", chosen, () => ({ redis: own.redis, adapter: "sharded" }), cells);
 });
 
+// skua recovers over adapters that in the reference do not: its clients get offsets, the reference's never see one.
+function recoveryCells(context) {
+  it("events of both have their arguments everywhere, and an offset behind them at skua's clients", async () => {
+    const args = [...everything, bytes];
+    for (const [i, server] of context.servers.entries()) {
+      await server.emit(`all-${i}`, args);
+      await server.emit(`red-${i}`, args, { rooms: ["red"] });
+      await server.emit(`own-${i}`, args, { rooms: [context.clients[i === 0 ? 2 : 0].id] });
+    }
+    for (const [i, client] of context.clients.entries()) {
+      const events = ["all-0", "all-1", ...(i % 2 === 0 ? ["red-0", "red-1"] : []), ...(i === 2 ? ["own-0"] : []), ...(i === 0 ? ["own-1"] : [])];
+      for (const event of events) {
+        await until(() => client.of(event).length > 0, `${event} came`);
+        const [got] = client.of(event);
+        const offset = context.servers[i < 2 ? 0 : 1].kind === "skua" ? got.pop() : "";
+        assert.equal(typeof offset, "string");
+        assert.ok(offset.length < 200);
+        assert.deepEqual(got, args);
+      }
+    }
+    for (const client of context.clients) for (const event of ["all-0", "all-1"]) assert.equal(client.of(event).length, 1);
+  });
+}
+
+for (const adapter of ["pubsub", "sharded"])
+  withRedis(`${adapter} with recovery at skua`, () => Redis.start(), (own) => {
+    const env = (kind) => (kind === "skua" ? { RECOVERY: "60000" } : {});
+    for (const chosen of pairs.filter(([one, other]) => one !== other))
+      pair(`${adapter} with recovery at skua`, chosen, () => ({ redis: own.redis, adapter, env }), recoveryCells);
+  });
+
+// Options that both know.
+for (const [title, adapter, env] of [
+  ["pubsub with another prefix and responses to the asker alone", "pubsub", { PREFIX: "other", SPECIFIC: "on" }],
+  ["sharded with one channel for all", "sharded", { PREFIX: "other", MODE: "static" }],
+  ["sharded with a channel for each room", "sharded", { MODE: "dynamic-private" }],
+  ["streams with another prefix", "streams", { PREFIX: "other" }],
+])
+  withRedis(title, () => Redis.start(), (own) => {
+    for (const chosen of pairs.filter(([one, other]) => one !== other)) pair(title, chosen, () => ({ redis: own.redis, adapter, env }), cells);
+  });
+
 withRedis("emitter", () => Redis.start(), (own) => {
   before(async () => {
     own.client = await own.redis.client();

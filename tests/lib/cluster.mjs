@@ -84,12 +84,13 @@ export class Server {
 const parserOf = (env) => (env.PARSER === "msgpack" ? { parser: msgpack } : {});
 
 // Servers of these kinds on one Redis, once each knows of all others. `redis.urls` are by kind where kinds differ; `urls`
-// are by place, for servers that reach Redis in ways of their own.
+// are by place, for servers that reach Redis in ways of their own; `env` may be a function of the kind.
 export async function startCluster(chosen, { redis, adapter, urls = [], env = {} }) {
   const servers = [];
   try {
     for (const [i, kind] of chosen.entries()) {
-      const own = { REDIS: urls[i] ?? redis.urls?.[kind] ?? redis.url, ADAPTER: adapter, NAME: `${kind}-${i}`, ...env };
+      const more = typeof env === "function" ? env(kind) : env;
+      const own = { REDIS: urls[i] ?? redis.urls?.[kind] ?? redis.url, ADAPTER: adapter, NAME: `${kind}-${i}`, ...more };
       servers.push(await Server.start(kind, own));
     }
     await complete(servers, adapter === "streams" ? redis : null, env.PREFIX);
