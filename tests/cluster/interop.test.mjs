@@ -24,6 +24,19 @@ async function settle(server, clients) {
     await until(() => client.of("marker").some(([n]) => n === marker), `marker ${marker} is everywhere`);
 }
 
+// The room can be reached: the sharded adapters subscribe to a channel for it, which the join does not wait for.
+let probes = 0;
+async function reachable(server, client, rooms) {
+  for (const room of rooms) {
+    const probe = `probe-${++probes}`;
+    const come = async () => {
+      await server.emit(probe, [], { rooms: [room] });
+      return client.of(probe).length > 0;
+    };
+    await until(come, `${client.id} is reached in room "${room}"`);
+  }
+}
+
 // Which clients get the event: so many times each, and no more once all is settled.
 async function reach(server, clients, event, expected, act) {
   await act();
@@ -58,7 +71,7 @@ function cells(context) {
     await settle(first(), context.clients);
     const expected = Array.from({ length: 50 }, (_, i) => [i, ...everything]);
     for (const client of context.clients) assert.deepEqual(client.of("news"), expected);
-    assert.deepEqual(elsewhere.got, []);
+    assert.deepEqual(elsewhere.got, [], "nothing elsewhere");
     elsewhere.close();
   });
 
@@ -84,6 +97,7 @@ function cells(context) {
   it("rooms: names that look like something else", async () => {
     const names = ["42", "twenty_characters_xx", "with#hash#", "Grüße 😀", "a*b?[c]", "{tag}", ""];
     await context.clients[3].ask("join", names);
+    await reachable(first(), context.clients[3], names);
     for (const name of names) await emit(`to ${name}`, { rooms: [name] }, [0, 0, 0, 1]);
   });
 
@@ -106,8 +120,7 @@ function cells(context) {
 
   it("what a client says to a room reaches the others on both servers", async () => {
     const [sender] = context.clients;
-    const act = () => sender.socket.emit("say", "blue", "said", { by: "a client" }, bytes);
-    act();
+    sender.socket.emit("say", "blue", "said", { by: "a client" }, bytes);
     await until(() => context.clients[1].of("said").length > 0 && context.clients[2].of("said").length > 0, "both have it");
     for (const i of [1, 2]) assert.deepEqual(context.clients[i].of("said"), [[{ by: "a client" }, bytes]]);
   });
@@ -152,6 +165,7 @@ function cells(context) {
     await settle(first(), context.clients);
     const rooms = await roomsOf(first());
     for (const [i, client] of context.clients.entries()) assert.deepEqual(rooms[client.id], expected(client, i));
+    await reachable(first(), context.clients[2], ["new"]);
     await emit("to-new", { rooms: ["new"] }, [1, 0, 1, 0]);
   });
 
@@ -300,7 +314,8 @@ function pair(title, chosen, options, body) {
     after(() => Promise.all((context.servers ?? []).map((server) => server.stop())));
     beforeEach(async () => {
       context.clients = await connectFour(context.servers);
-      await settle(context.servers[0], context.clients); // the subscriptions for their rooms are there as well
+      for (const [i, client] of context.clients.entries()) await reachable(context.servers[0], client, ROOMS[i]);
+      await settle(context.servers[0], context.clients);
     });
     afterEach(async () => {
       for (const client of context.clients) client.close();
