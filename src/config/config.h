@@ -179,6 +179,51 @@ struct cfg_recovery {
 #define CFG_RECOVERY_DEFAULT                                                                   \
     ((struct cfg_recovery){.window_ms = 120000, .buffer = UINT64_C(64) << 20})
 
+enum cfg_adapter {
+    CFG_ADAPTER_PUBSUB,
+    CFG_ADAPTER_SHARDED,
+    CFG_ADAPTER_STREAMS,
+};
+
+enum cfg_redis_mode {
+    CFG_REDIS_DYNAMIC,
+    CFG_REDIS_STATIC,
+    CFG_REDIS_DYNAMIC_PRIVATE,
+};
+
+struct cfg_stream {
+    struct str name; /* empty: the prefix' default, as the next */
+    struct str session_prefix;
+    uint32_t count; /* 0 here and below: the default */
+    uint32_t max_length;
+    uint32_t read_count;
+    uint32_t block_ms;
+    bool sharded_channels;
+};
+
+struct cfg_redis_tls {
+    struct str ca;   /* empty: the system's */
+    struct str name; /* empty: the host */
+    bool verify;
+};
+
+struct cfg_redis {
+    bool given;
+    struct str url; /* good for redis_options_parse() */
+    enum cfg_adapter adapter;
+    struct str prefix;
+    bool required;
+    uint32_t request_timeout_ms;
+    uint32_t connect_timeout_ms;
+    uint64_t queue; /* bytes of messages that wait for Redis */
+    enum cfg_redis_mode mode;
+    bool specific_response_channel;
+    struct cfg_stream stream;
+    struct cfg_redis_tls tls;
+    int line;
+    int mode_line, stream_line, tls_line; /* 0: not given */
+};
+
 /* What a namespace says of its own, until all statements are read. */
 struct cfg_namespace_recovery {
     bool given;
@@ -211,6 +256,7 @@ struct config {
     struct cfg_engine engine;
     struct cfg_limits limits;
     struct cfg_recovery recovery; /* of namespaces that say nothing */
+    struct cfg_redis redis;
     struct cfg_drain drain;
     struct cfg_health health;
     struct cfg_namespace *namespaces; /* in order of declaration; "/" only if declared */

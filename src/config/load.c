@@ -324,6 +324,15 @@ static void set_defaults(struct config *config)
         .http_headers_ms = 60000,
         .http_body_ms = 300000,
     };
+    config->redis = (struct cfg_redis){
+        .url = STR(""),
+        .prefix = STR("socket.io"),
+        .request_timeout_ms = 5000,
+        .connect_timeout_ms = 5000,
+        .queue = UINT64_C(16) << 20,
+        .stream = {.name = STR(""),  .session_prefix = STR("sio:session:")},
+        .tls = { .ca = STR(""), .name = STR(""),                        .verify = true},
+    };
     config->drain = (struct cfg_drain){.window_ms = 5000, .deadline_ms = 30000};
     config->log_level = LOG_INFO;
     config->log_format = LOG_TEXT;
@@ -340,6 +349,7 @@ static void finish(struct cfg_loader *loader)
         cfg_fault(loader, 0, "listen: expected at least one, such as listen \"0.0.0.0:3000\"");
     cfg_finish_listens(loader);
     cfg_finish_recovery(loader);
+    cfg_finish_redis(loader);
 }
 
 struct config *cfg_load(lua_State *L, const char *name, struct str source,

@@ -134,6 +134,10 @@ void cfg_read_namespace_recovery(struct cfg_loader *loader, struct cfg_place pla
                                  struct cfg_namespace_recovery *to);
 void cfg_finish_recovery(struct cfg_loader *loader);
 
+/* redis.c */
+int cfg_statement_redis(lua_State *L);
+void cfg_finish_redis(struct cfg_loader *loader);
+
 /* nearest.c */
 
 /* The candidate that differs least from `word`, or NULL when none is near. */

@@ -1,0 +1,203 @@
+#include "server/clustering.h"
+
+#include "cluster/bus_redis.h"
+#include "cluster/recovery.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    HEALTH_CHECK_MS = 1000,
+};
+
+static const char BUS_IS_SILENT[] = "no messages from Redis";
+
+struct clustering {
+    struct clustering_options options;
+    struct redis_options redis;
+    struct cluster *cluster;
+    struct cluster_bus *bus; /* the cluster's, for its health */
+    struct recovery *recovery;
+    struct timer health;
+};
+
+/* --- from configuration to options ----------------------------------------------------------- */
+
+static void copy_text(char *to, size_t size, struct str text)
+{
+    snprintf(to, size, "%.*s", (int)text.size, text.at);
+}
+
+static bool read_address(struct clustering *clustering, char fault[REDIS_FAULT_MAX])
+{
+    const struct cfg_redis *config = &clustering->options.config->redis;
+    struct redis_options *redis = &clustering->redis;
+
+    if (!redis_options_parse(redis, config->url, fault))
+        return false;
+    redis->connect_timeout_ms = config->connect_timeout_ms;
+    redis->command_timeout_ms = config->request_timeout_ms;
+    redis->queue_bytes = config->queue;
+    redis->tls_insecure = !config->tls.verify;
+    copy_text(redis->tls_ca, sizeof(redis->tls_ca), config->tls.ca);
+    copy_text(redis->tls_name, sizeof(redis->tls_name), config->tls.name);
+    if (redis->client_name[0] == '\0')
+        copy_text(redis->client_name, sizeof(redis->client_name), STR("skua"));
+    return true;
+}
+
+static bool any_recovery(const struct config *config)
+{
+    bool any = config->recovery.window_ms > 0;
+
+    for (size_t i = 0; i < config->namespace_count; i++)
+        any = any || config->namespaces[i].recovery.window_ms > 0;
+    return any;
+}
+
+/* --- making ---------------------------------------------------------------------------------- */
+
+static struct cluster_bus *make_bus(struct clustering *clustering, char fault[REDIS_FAULT_MAX])
+{
+    static struct cluster_bus *(*const makers[])(const struct bus_options *options,
+                                                 char fault[REDIS_FAULT_MAX]) = {
+        [CFG_ADAPTER_PUBSUB] = bus_pubsub_new,
+        [CFG_ADAPTER_SHARDED] = bus_sharded_new,
+        [CFG_ADAPTER_STREAMS] = bus_streams_new,
+    };
+    static const enum bus_mode modes[] = {
+        [CFG_REDIS_DYNAMIC] = BUS_DYNAMIC,
+        [CFG_REDIS_STATIC] = BUS_STATIC,
+        [CFG_REDIS_DYNAMIC_PRIVATE] = BUS_DYNAMIC_PRIVATE,
+    };
+    const struct cfg_redis *config = &clustering->options.config->redis;
+
+    return makers[config->adapter](
+        &(struct bus_options){
+            .loop = clustering->options.loop,
+            .random = clustering->options.random,
+            .log = clustering->options.log,
+            .redis = &clustering->redis,
+            .prefix = config->prefix,
+            .recovery = any_recovery(clustering->options.config),
+            .specific_response_channel = config->specific_response_channel,
+            .mode = modes[config->mode],
+            .stream_name = config->stream.name,
+            .stream_count = config->stream.count,
+            .max_len = config->stream.max_length,
+            .read_count = config->stream.read_count,
+            .block_ms = config->stream.block_ms,
+            .sharded_channels = config->stream.sharded_channels,
+        },
+        fault);
+}
+
+static void send_anchor(void *owner, struct sio_namespace *nsp, struct str name)
+{
+    struct clustering *clustering = owner;
+
+    cluster_anchor(clustering->cluster, nsp, name);
+}
+
+static bool make_recovery(struct clustering *clustering, char fault[REDIS_FAULT_MAX])
+{
+    const struct config *config = clustering->options.config;
+
+    if (!any_recovery(config) || config->redis.adapter == CFG_ADAPTER_STREAMS)
+        return true;
+    clustering->recovery = recovery_new(
+        &(struct recovery_options){
+            .store =
+                {
+                        .loop = clustering->options.loop,
+                        .random = clustering->options.random,
+                        .log = clustering->options.log,
+                        .server = clustering->options.server,
+                        .redis = &clustering->redis,
+                        .prefix = config->redis.prefix,
+                        .address = STR(""),
+                        },
+            .parser = config->engine.msgpack ? STR("msgpack") : STR("json"),
+            .anchor = send_anchor,
+            .owner = clustering,
+    },
+        fault);
+    return clustering->recovery != NULL;
+}
+
+static void watch_health(struct timer *timer)
+{
+    struct clustering *clustering = CONTAINER_OF(timer, struct clustering, health);
+
+    health_set(clustering->options.health, BUS_IS_SILENT, !bus_healthy(clustering->bus));
+    timer_start(net_loop_timers(clustering->options.loop), timer, HEALTH_CHECK_MS);
+}
+
+static bool make_cluster(struct clustering *clustering)
+{
+    clustering->cluster = cluster_new(&(struct cluster_options){
+        .loop = clustering->options.loop,
+        .random = clustering->options.random,
+        .log = clustering->options.log,
+        .server = clustering->options.server,
+        .bus = clustering->bus,
+        .recovery = clustering->recovery,
+        .request_timeout_ms = clustering->options.config->redis.request_timeout_ms,
+    });
+    return clustering->cluster != NULL;
+}
+
+struct clustering *clustering_new(const struct clustering_options *options,
+                                  struct cfg_report *report)
+{
+    struct clustering *clustering = calloc(1, sizeof(*clustering));
+    char fault[REDIS_FAULT_MAX] = "out of memory";
+
+    if (!clustering)
+        return NULL;
+    clustering->options = *options;
+    timer_init(&clustering->health, watch_health);
+    if (!options->config->redis.given) {
+        if (make_cluster(clustering))
+            return clustering;
+        goto fail;
+    }
+    if (!read_address(clustering, fault) || !make_recovery(clustering, fault))
+        goto fail;
+    clustering->bus = make_bus(clustering, fault);
+    if (!clustering->bus)
+        goto fail;
+    if (!make_cluster(clustering)) {
+        clustering->bus->type->free(clustering->bus);
+        goto fail;
+    }
+    watch_health(&clustering->health);
+    return clustering;
+
+fail:
+    buf_printf(&report->text, "%.*s:%d: redis: %s\n", (int)options->config->file.size,
+               options->config->file.at, options->config->redis.line, fault);
+    report->count++;
+    clustering_free(clustering);
+    return NULL;
+}
+
+void clustering_free(struct clustering *clustering)
+{
+    if (!clustering)
+        return;
+    timer_stop(net_loop_timers(clustering->options.loop), &clustering->health);
+    cluster_free(clustering->cluster);
+    recovery_free(clustering->recovery);
+    free(clustering);
+}
+
+struct cluster *clustering_cluster(struct clustering *clustering)
+{
+    return clustering->cluster;
+}
+
+bool clustering_is_idle(const struct clustering *clustering)
+{
+    return !clustering->recovery || store_writing(recovery_store(clustering->recovery)) == 0;
+}

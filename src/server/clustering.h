@@ -1,0 +1,38 @@
+/*
+ * clustering: from the `redis` statement to a bus, recovery over it, and the cluster.
+ *
+ * Callers   worker.
+ * Owner     the worker; before the sio_server ends.
+ * Threads   the worker's own.
+ * Units     milliseconds.
+ * Errors    what cannot be started is reported with file and line.
+ */
+#ifndef SKUA_SERVER_CLUSTERING_H
+#define SKUA_SERVER_CLUSTERING_H
+
+#include "cluster/cluster.h"
+#include "config/config.h"
+#include "http/health.h"
+
+struct clustering;
+
+struct clustering_options {
+    const struct config *config;
+    struct net_loop *loop;
+    struct random *random;
+    const struct log *log;
+    struct sio_server *server;
+    struct health *health;
+};
+
+/* Without a `redis` statement the cluster is this server alone. NULL: the reason is reported. */
+struct clustering *clustering_new(const struct clustering_options *options,
+                                  struct cfg_report *report);
+void clustering_free(struct clustering *clustering);
+
+struct cluster *clustering_cluster(struct clustering *clustering);
+
+/* Nothing is on its way to Redis that has to get there before the process ends. */
+bool clustering_is_idle(const struct clustering *clustering);
+
+#endif
