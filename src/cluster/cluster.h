@@ -52,6 +52,9 @@ void cluster_free(struct cluster *cluster);
 /* Sends an anchor (recovery.h). */
 void cluster_anchor(struct cluster *cluster, struct sio_namespace *nsp, struct str name);
 
+/* There is no bus: nobody else. */
+bool cluster_is_alone(const struct cluster *cluster);
+
 /* --- emitting ----------------------------------------------------------------------------- */
 
 /* To the target's sockets on all servers (on this one alone with SIO_LOCAL). */
@@ -63,10 +66,10 @@ bool cluster_socket_emit(struct cluster *cluster, struct sio_socket *socket,
                          const struct sio_args *event_json, unsigned flags);
 
 struct cluster_ack_handler {
-    /* An answer of a client somewhere. */
+    /* An answer of a client or server somewhere, from the loop. */
     void (*answer)(void *owner, const struct sio_args *args);
 
-    /* The last call, always from the loop; `expected` and `answered` count clients. */
+    /* The last call, always from the loop; `expected` and `answered` count clients, or servers. */
     void (*end)(void *owner, const struct cluster_result *result);
 };
 
@@ -86,7 +89,8 @@ void cluster_disconnect(struct cluster *cluster, const struct sio_target *target
                         unsigned flags);
 
 struct cluster_fetch_handler {
-    /* One socket: {"id","handshake":{…},"rooms":[…],"data":…}; local ones too. */
+    /* One socket: {"id","handshake":{…},"rooms":[…],"data":…}; local ones too, as they were when
+     * they were asked for. Always from the loop. */
     void (*socket)(void *owner, struct str json);
     void (*end)(void *owner, const struct cluster_result *result);
 };
@@ -95,8 +99,9 @@ bool cluster_fetch(struct cluster *cluster, const struct sio_target *target,
                    uint32_t timeout_ms, unsigned flags,
                    const struct cluster_fetch_handler *handler, void *owner);
 
-/* How many servers have the namespace; `counted` once, from the loop. */
-void cluster_servers(struct cluster *cluster, struct sio_namespace *nsp,
+/* How many servers have the namespace; `counted` once, from the loop. False (and no callback) when out
+ * of memory. */
+bool cluster_servers(struct cluster *cluster, struct sio_namespace *nsp,
                      void (*counted)(void *owner, int servers), void *owner);
 
 /* --- events between servers ------------------------------------------------------------------- */

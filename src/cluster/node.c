@@ -118,6 +118,11 @@ void cluster_free(struct cluster *cluster)
     free(cluster);
 }
 
+bool cluster_is_alone(const struct cluster *cluster)
+{
+    return !cluster->bus;
+}
+
 void cluster_set_app(struct cluster *cluster, const struct cluster_app *app)
 {
     cluster->app = *app;

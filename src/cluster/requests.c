@@ -327,19 +327,16 @@ static void count_in(void *context, struct sio_namespace *nsp)
     check(request);
 }
 
-void cluster_servers(struct cluster *cluster, struct sio_namespace *nsp,
+bool cluster_servers(struct cluster *cluster, struct sio_namespace *nsp,
                      void (*counted)(void *owner, int servers), void *owner)
 {
     struct node_ask *ask = new_ask(cluster, CLUSTER_FETCH, owner);
 
-    if (!ask) {
-        log_error(cluster->log, "out of memory: servers are not counted", LOG_END);
-        counted(owner, CLUSTER_COUNT_UNKNOWN);
-        return;
-    }
+    if (!ask)
+        return false;
     ask->servers_counted = counted;
     sio_namespace_each(nsp, count_in, ask);
-    begin(ask, 0);
+    return begin(ask, 0);
 }
 
 /* --- broadcasts with acknowledgement --------------------------------------------------------- */

@@ -245,6 +245,7 @@ struct cfg_namespace {
     struct cfg_handlers use;
     struct cfg_handlers use_event;
     struct cfg_handlers on;
+    struct cfg_handlers on_server; /* events of other servers */
     int line;
 };
 

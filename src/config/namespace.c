@@ -112,33 +112,57 @@ static const char *meant_instead(struct str event)
     return NULL;
 }
 
+static bool is_taken(struct cfg_loader *loader, const struct cfg_handlers *handlers,
+                     struct str event, const char *path)
+{
+    for (size_t i = 0; i < handlers->count; i++) {
+        if (str_equal(handlers->at[i].event, event)) {
+            cfg_fault(loader, cfg_current_line(loader->L),
+                      "%s: \"%.*s\" has a handler already, on line %d", path, (int)event.size,
+                      event.at, handlers->at[i].line);
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool check_event(struct cfg_loader *loader, const struct cfg_namespace *nsp,
                         struct str event, const char *path)
 {
     const char *instead = meant_instead(event);
-    int line = cfg_current_line(loader->L);
 
     if (instead) {
-        cfg_fault(loader, line, "%s: found the reserved event \"%.*s\"%s%s%s", path,
-                  (int)event.size, event.at, *instead ? "; did you mean \"" : "", instead,
+        cfg_fault(loader, cfg_current_line(loader->L),
+                  "%s: found the reserved event \"%.*s\"%s%s%s", path, (int)event.size,
+                  event.at, *instead ? "; did you mean \"" : "", instead,
                   *instead ? "\"?" : "");
         return false;
     }
-    for (size_t i = 0; i < nsp->on.count; i++) {
-        if (str_equal(nsp->on.at[i].event, event)) {
-            cfg_fault(loader, line, "%s: \"%.*s\" has a handler already, on line %d", path,
-                      (int)event.size, event.at, nsp->on.at[i].line);
-            return false;
-        }
-    }
-    return true;
+    return !is_taken(loader, &nsp->on, event, path);
 }
 
-static int object_on(lua_State *L)
+/* Names that servers cannot send each other. */
+static bool check_server_event(struct cfg_loader *loader, const struct cfg_namespace *nsp,
+                               struct str event, const char *path)
+{
+    if (str_equal(event, STR("connect")) || str_equal(event, STR("connection")) ||
+        str_equal(event, STR("new_namespace"))) {
+        cfg_fault(loader, cfg_current_line(loader->L), "%s: found the reserved event \"%.*s\"",
+                  path, (int)event.size, event.at);
+        return false;
+    }
+    return !is_taken(loader, &nsp->on_server, event, path);
+}
+
+/* ns:on(event, function) and its like. */
+static int declare_handler(lua_State *L, const char *method, size_t offset,
+                           bool (*check)(struct cfg_loader *loader,
+                                         const struct cfg_namespace *nsp, struct str event,
+                                         const char *path))
 {
     struct cfg_loader *loader = cfg_loader_of(L);
     struct cfg_namespace *nsp = check_object(L, loader);
-    const char *path = lua_pushfstring(L, "%s:on", path_of(L, nsp));
+    const char *path = lua_pushfstring(L, "%s:%s", path_of(L, nsp), method);
     struct cfg_place place = {path, cfg_current_line(L)};
     size_t size;
 
@@ -152,11 +176,23 @@ static int object_on(lua_State *L)
         cfg_fault_found(loader, place, "a function", 3);
     } else {
         const char *event = lua_tolstring(L, 2, &size);
-        if (check_event(loader, nsp, str_of(event, size), path))
-            add_handler(loader, &nsp->on, cfg_copy(loader, str_of(event, size)), 3);
+        if (check(loader, nsp, str_of(event, size), path))
+            add_handler(loader, (struct cfg_handlers *)((char *)nsp + offset),
+                        cfg_copy(loader, str_of(event, size)), 3);
     }
     lua_settop(L, 1);
     return 1;
+}
+
+static int object_on(lua_State *L)
+{
+    return declare_handler(L, "on", offsetof(struct cfg_namespace, on), check_event);
+}
+
+static int object_on_server(lua_State *L)
+{
+    return declare_handler(L, "on_server", offsetof(struct cfg_namespace, on_server),
+                           check_server_event);
 }
 
 void cfg_namespace_methods(lua_State *L)
@@ -244,6 +280,7 @@ void cfg_install_namespace(lua_State *L)
         {"use",       object_use      },
         {"use_event", object_use_event},
         {"on",        object_on       },
+        {"on_server", object_on_server},
         {NULL,        NULL            },
     };
 

@@ -4,9 +4,10 @@
 #include <stdlib.h>
 
 static const char *const type_names[SCRIPT_TYPES] = {
-    [SCRIPT_SOCKET] = "socket",   [SCRIPT_NAMESPACE] = "namespace",
-    [SCRIPT_CHILD] = "namespace", [SCRIPT_TARGET] = "target",
-    [SCRIPT_TIMER] = "timer",     [SCRIPT_REJECTION] = "rejection",
+    [SCRIPT_SOCKET] = "socket",       [SCRIPT_NAMESPACE] = "namespace",
+    [SCRIPT_CHILD] = "namespace",     [SCRIPT_TARGET] = "target",
+    [SCRIPT_REMOTE] = "socket",       [SCRIPT_TIMER] = "timer",
+    [SCRIPT_REJECTION] = "rejection",
 };
 
 void script_know_type(struct script *script, enum script_type type)
@@ -68,6 +69,28 @@ struct buf *script_scratch(struct script *script)
     }
     buf_reset(&script->scratch);
     return &script->scratch;
+}
+
+void script_gather(void *scratch, struct str name)
+{
+    buf_add(scratch, &name.size, sizeof(name.size));
+    buf_add_str(scratch, name);
+}
+
+void script_push_gathered(lua_State *L, const struct buf *scratch, const char *what)
+{
+    lua_Integer count = 0;
+
+    if (buf_failed(scratch))
+        luaL_error(L, "%s: out of memory", what);
+    lua_newtable(L);
+    for (size_t at = 0; at < scratch->size;) {
+        size_t size;
+        memcpy(&size, scratch->at + at, sizeof(size));
+        lua_pushlstring(L, scratch->at + at + sizeof(size), size);
+        lua_rawseti(L, -2, ++count);
+        at += sizeof(size) + size;
+    }
 }
 
 static double unit_factor(const char *unit)

@@ -16,6 +16,7 @@
 #ifndef SKUA_SCRIPT_RUNTIME_H
 #define SKUA_SCRIPT_RUNTIME_H
 
+#include "cluster/cluster.h"
 #include "net/loop.h"
 #include "script/script.h"
 #include "script/value.h"
@@ -42,6 +43,7 @@ enum script_type {
     SCRIPT_NAMESPACE, /* declared in the file: struct cfg_namespace_object */
     SCRIPT_CHILD,     /* a dynamic one, found by its name */
     SCRIPT_TARGET,
+    SCRIPT_REMOTE, /* a socket of any server, as it was when it was fetched */
     SCRIPT_TIMER,
     SCRIPT_REJECTION,
     SCRIPT_TYPES,
@@ -56,6 +58,7 @@ struct script_namespace {
     const struct cfg_handler *disconnect;
     const struct cfg_handler *error;
     const struct cfg_handler *any;
+    struct map server_events; /* as `events`, of other servers */
 };
 
 struct script {
@@ -63,9 +66,10 @@ struct script {
     const struct log *log;
     size_t memory;
     size_t memory_limit;
-    const struct config *config; /* this and the next three: NULL until script_start() */
+    const struct config *config; /* this and the next four: NULL until script_start() */
     struct net_loop *loop;
     struct sio_server *server;
+    struct cluster *cluster;
     struct script_namespace *namespaces;
     struct coroutine *current; /* the innermost running one */
     struct coroutine *pool;
@@ -107,9 +111,10 @@ struct coroutine {
     bool wants_ack;
     bool acknowledging; /* the handler has returned; what it returned is being written */
     double ack_id;
-    enum sio_ack_end ack_how; /* why emit_with_ack goes on */
-    lua_Integer ack_count;
-    struct str event; /* for log lines, in event_text */
+    const char *wait_reason; /* why what was waited for is not whole, or NULL */
+    lua_Integer wait_count;
+    struct cluster_answer *answer; /* that another server waits for, or NULL */
+    struct str event;              /* for log lines, in event_text */
     struct str socket_id;
     char event_text[SCRIPT_ID_MAX];
     char socket_text[SCRIPT_ID_MAX];
@@ -123,12 +128,14 @@ struct run {
     struct sio_socket *socket;
     struct str event;
     const struct sio_event *arrived;
+    const struct sio_args *arrived_from_server;
     bool pass_name; /* "*" gets the event's name too */
     bool may_wait;
     struct str text; /* a reason, an origin, … */
     struct str auth;
     bool decision; /* of origin and name functions */
     struct eio_admission *admission;
+    struct cluster_answer *answer; /* passes to the run */
     void (*finished)(struct coroutine *coroutine, bool succeeded);
 };
 
@@ -187,6 +194,7 @@ int script_body_life(lua_State *L);  /* function(socket), function(socket, reaso
 int script_body_error(lua_State *L); /* function(socket, { message = … }) */
 int script_body_decision(
     lua_State *L); /* function(origin), function(name, auth) → run->decision */
+int script_body_server_event(lua_State *L); /* function(…) */
 int script_body_event(
     lua_State *L); /* function(socket, …), of "*" function(socket, event, …) */
 
@@ -228,6 +236,11 @@ uint32_t script_duration(lua_State *L, int index);
 /* Empty memory for lists, filled and read within one C function. */
 struct buf *script_scratch(struct script *script);
 
+/* Names are gathered in the scratch, because socketio's callbacks must not raise errors, and then
+ * pushed as a list. */
+void script_gather(void *scratch, struct str name);
+void script_push_gathered(lua_State *L, const struct buf *scratch, const char *what);
+
 /* The script, or a Lua error while the file is still being loaded. */
 struct script *script_started(lua_State *L, const char *what);
 
@@ -268,6 +281,13 @@ struct socket_object {
     char text[];
 };
 
+struct remote_object {
+    struct script_namespace *declared; /* NULL: a dynamic child, found by name */
+    struct str id;
+    struct str nsp_name;
+    char text[];
+};
+
 struct child_object {
     struct str name;
     char text[];
@@ -289,6 +309,19 @@ void script_open_targets(lua_State *L);
 extern const luaL_Reg script_target_methods[];
 int script_emit(lua_State *L);
 int script_emit_with_ack(lua_State *L);
+int script_server_emit(lua_State *L);
+int script_server_emit_with_ack(lua_State *L);
+
+/* --- remote.c, waits.c ------------------------------------------------------------------------- */
+
+void script_open_remotes(lua_State *L);
+void script_push_remote(lua_State *L, struct script_namespace *declared, struct str nsp_name,
+                        struct str json);
+int script_fetch(lua_State *L);
+int script_servers(lua_State *L);
+
+/* How many sockets of the target there are on all servers: waits. */
+int script_count_all(lua_State *L, const struct target *target);
 void script_detach_waits(struct script *script);
 
 /* --- lib_*.c --------------------------------------------------------------------------------- */

@@ -96,6 +96,39 @@ int script_event_handled(lua_State *L, int status, lua_KContext first)
     return 0;
 }
 
+/* The first value that the handler returned is the answer, null if there is none. */
+static int server_event_handled(lua_State *L, int status, lua_KContext context)
+{
+    struct script *script = script_of(L);
+    struct coroutine *coroutine = script->current;
+    struct cluster_answer *answer = coroutine->answer;
+    struct sio_args args;
+    (void)status;
+    (void)context;
+
+    if (!answer || script->stopping)
+        return 0;
+    value_writer_reset(&script->writer);
+    value_write_array(L, &script->writer, 1, lua_gettop(L));
+    args = value_writer_args(&script->writer);
+    coroutine->answer = NULL;
+    cluster_server_answer(answer, &args);
+    return 0;
+}
+
+/* function(…) */
+int script_body_server_event(lua_State *L)
+{
+    const struct run *run = lua_touserdata(L, 1);
+    int count;
+
+    lua_settop(L, 0);
+    script_push_function(L, run->function);
+    count = value_push_args(L, run->arrived_from_server);
+    lua_callk(L, count, LUA_MULTRET, 0, server_event_handled);
+    return server_event_handled(L, LUA_OK, 0);
+}
+
 /* function(socket, …), and of "*" function(socket, event, …) */
 int script_body_event(lua_State *L)
 {

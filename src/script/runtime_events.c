@@ -151,6 +151,34 @@ bool script_allows_origin(void *owner, struct str origin)
     return script_run(script, &run) && run.decision;
 }
 
+/* --- what the cluster calls ------------------------------------------------------------------ */
+
+/* Without a handler nobody answers, as in the reference. */
+static void on_server_event(void *owner, struct sio_namespace *sio,
+                            const struct sio_event *event, struct cluster_answer *answer)
+{
+    struct script_namespace *nsp = sio_namespace_data(sio);
+    const struct cfg_handler *handler = nsp ? map_get(&nsp->server_events, event->name) : NULL;
+    struct run run = {
+        .body = script_body_server_event,
+        .nsp = nsp,
+        .event = event->name,
+        .arrived_from_server = &event->args,
+        .may_wait = true,
+        .answer = answer,
+    };
+
+    if (handler)
+        run.function = handler->function;
+    if ((!handler || !script_run(owner, &run)) && answer)
+        cluster_server_answer(answer, NULL);
+}
+
+struct cluster_app script_cluster_app(struct script *script)
+{
+    return (struct cluster_app){.server_event = on_server_event, .owner = script};
+}
+
 struct sio_app script_app(struct script *script)
 {
     return (struct sio_app){
@@ -201,8 +229,15 @@ bool script_bind_namespaces(struct script *script)
 
         nsp->config = &config->namespaces[i];
         map_init(&nsp->events);
+        map_init(&nsp->server_events);
         for (size_t j = 0; j < nsp->config->on.count; j++) {
             if (!bind_handler(nsp, &nsp->config->on.at[j]))
+                return false;
+        }
+        for (size_t j = 0; j < nsp->config->on_server.count; j++) {
+            const struct cfg_handler *handler = &nsp->config->on_server.at[j];
+
+            if (!map_put(&nsp->server_events, handler->event, (void *)handler))
                 return false;
         }
     }
@@ -214,8 +249,10 @@ void script_free_namespaces(struct script *script)
     if (!script->namespaces)
         return;
     for (size_t i = 0; i < script->config->namespace_count; i++) {
-        if (script->namespaces[i].config)
-            map_free(&script->namespaces[i].events);
+        if (!script->namespaces[i].config)
+            continue;
+        map_free(&script->namespaces[i].events);
+        map_free(&script->namespaces[i].server_events);
     }
     free(script->namespaces);
     script->namespaces = NULL;

@@ -60,6 +60,14 @@ static struct coroutine *take_coroutine(struct script *script)
     return coroutine;
 }
 
+/* The handler has not answered: the server that asked will not hear from this one. */
+static void give_answer_up(struct coroutine *coroutine)
+{
+    if (coroutine->answer)
+        cluster_server_answer(coroutine->answer, NULL);
+    coroutine->answer = NULL;
+}
+
 static void free_coroutine(struct coroutine *coroutine)
 {
     struct script *script = coroutine->script;
@@ -68,6 +76,7 @@ static void free_coroutine(struct coroutine *coroutine)
         timer_stop(net_loop_timers(script->loop), &coroutine->timer);
         net_task_cancel(&coroutine->task);
     }
+    give_answer_up(coroutine);
     list_remove(&coroutine->link);
     luaL_unref(script->L, LUA_REGISTRYINDEX, coroutine->reference);
     free(coroutine);
@@ -99,6 +108,7 @@ void script_free_coroutines(struct script *script)
 static void end_run(struct coroutine *coroutine, bool succeeded)
 {
     coroutine->generation++;
+    give_answer_up(coroutine);
     if (coroutine->finished)
         coroutine->finished(coroutine, succeeded);
     if (coroutine->given_up)
@@ -192,6 +202,7 @@ bool script_run(struct script *script, struct run *run)
     coroutine->may_wait = run->may_wait;
     coroutine->refused = false;
     coroutine->admission = run->admission;
+    coroutine->answer = run->answer;
     coroutine->wants_ack = run->arrived && run->arrived->wants_ack;
     coroutine->acknowledging = false;
     coroutine->ack_id = coroutine->wants_ack ? run->arrived->ack_id : 0;

@@ -12,6 +12,7 @@ static int open_state(lua_State *L)
     script_open_targets(L);
     script_open_namespaces(L);
     script_open_sockets(L);
+    script_open_remotes(L);
     script_open_reject(L);
     script_open_log(L);
     script_open_time(L);
@@ -84,11 +85,12 @@ static int finish_state(lua_State *L)
 }
 
 bool script_start(struct script *script, const struct config *config, struct net_loop *loop,
-                  struct sio_server *server)
+                  struct sio_server *server, struct cluster *cluster)
 {
     script->config = config;
     script->loop = loop;
     script->server = server;
+    script->cluster = cluster;
     if (!script_bind_namespaces(script))
         return false;
     lua_pushcfunction(script->L, finish_state);

@@ -17,6 +17,7 @@
 #ifndef SKUA_SCRIPT_SCRIPT_H
 #define SKUA_SCRIPT_SCRIPT_H
 
+#include "cluster/cluster.h"
 #include "config/config.h"
 #include "socketio/socketio.h"
 
@@ -37,10 +38,13 @@ struct sio_app script_app(struct script *script);
  * script_start(). */
 void *script_namespace(struct script *script, size_t index);
 
+/* What the cluster calls, for cluster_set_app(). */
+struct cluster_app script_cluster_app(struct script *script);
+
 /* Binds the loaded configuration: limits take effect, handlers become callable. False: out of
- * memory. All of them must outlive the script, but for the server: see script_free(). */
+ * memory. All of them must outlive the script, but for server and cluster: see script_free(). */
 bool script_start(struct script *script, const struct config *config, struct net_loop *loop,
-                  struct sio_server *server);
+                  struct sio_server *server, struct cluster *cluster);
 
 /* cors { origins = function }: for cors_policy.decide; `owner` is the script. */
 bool script_allows_origin(void *owner, struct str origin);

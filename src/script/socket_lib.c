@@ -41,30 +41,14 @@ static void get_data(lua_State *L, const struct socket_object *object)
     value_push_data(L, script_of(L)->server, object->handle);
 }
 
-static void gather_room(void *context, struct str name)
-{
-    buf_add(context, &name.size, sizeof(name.size));
-    buf_add_str(context, name);
-}
-
 static void get_rooms(lua_State *L, const struct socket_object *object)
 {
     struct buf *scratch = script_scratch(script_of(L));
     struct sio_socket *socket = find(L, object);
-    lua_Integer count = 0;
 
     if (socket)
-        sio_socket_rooms(socket, gather_room, scratch);
-    if (buf_failed(scratch))
-        luaL_error(L, "rooms: out of memory");
-    lua_newtable(L);
-    for (size_t at = 0; at < scratch->size;) {
-        size_t size;
-        memcpy(&size, scratch->at + at, sizeof(size));
-        lua_pushlstring(L, scratch->at + at + sizeof(size), size);
-        lua_rawseti(L, -2, ++count);
-        at += sizeof(size) + size;
-    }
+        sio_socket_rooms(socket, script_gather, scratch);
+    script_push_gathered(L, scratch, "rooms");
 }
 
 static void get_recovered(lua_State *L, const struct socket_object *object)

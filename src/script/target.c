@@ -37,6 +37,19 @@ static const struct target *target_of_namespace(lua_State *L, struct target *roo
     return room;
 }
 
+/* By the room of its id, on whichever server it is. */
+static const struct target *target_of_remote(const struct remote_object *remote,
+                                             struct target *room)
+{
+    *room = (struct target){
+        .declared = remote->declared,
+        .name = remote->nsp_name,
+        .room_count = 1,
+        .names = &remote->id,
+    };
+    return room;
+}
+
 const struct target *script_target(lua_State *L, struct target *room)
 {
     const struct child_object *child;
@@ -50,6 +63,8 @@ const struct target *script_target(lua_State *L, struct target *room)
         child = lua_touserdata(L, 1);
         *room = (struct target){.name = child->name};
         return room;
+    case SCRIPT_REMOTE:
+        return target_of_remote(lua_touserdata(L, 1), room);
     case SCRIPT_TARGET:
         return &((struct target_object *)lua_touserdata(L, 1))->target;
     default:
@@ -264,25 +279,30 @@ static void each_socket(struct script *script, const struct target *target,
     }
 }
 
-static bool is_alive(struct script *script, const struct target *target)
+/* The strings at first..first + count - 1, as a list that is gone with the next scratch. */
+static const struct str *list_strings(lua_State *L, struct script *script, int first, int count)
 {
-    return !target->single || sio_socket_find(script->server, target->socket) != NULL;
+    struct buf *scratch = script_scratch(script);
+
+    for (int i = 0; i < count; i++) {
+        struct str text = string_at(L, first + i);
+        buf_add(scratch, &text, sizeof(text));
+    }
+    if (buf_failed(scratch))
+        luaL_error(L, "out of memory for a list of rooms");
+    return (const struct str *)(void *)scratch->at;
 }
 
-struct room_change {
-    struct str name;
-    bool joins;
-    bool failed;
-};
-
-static void change_room(void *context, struct sio_socket *socket)
+static bool change_own_rooms(struct sio_socket *socket, const struct str *rooms, int count,
+                             bool joins)
 {
-    struct room_change *change = context;
-
-    if (!change->joins)
-        sio_socket_leave(socket, change->name);
-    else if (!sio_socket_join(socket, change->name))
-        change->failed = true;
+    for (int i = 0; i < count; i++) {
+        if (!joins)
+            sio_socket_leave(socket, rooms[i]);
+        else if (!sio_socket_join(socket, rooms[i]))
+            return false;
+    }
+    return true;
 }
 
 static int change_rooms(lua_State *L, bool joins)
@@ -292,14 +312,19 @@ static int change_rooms(lua_State *L, bool joins)
     const struct target *target = script_target(L, &room);
     int first = lua_gettop(L) + 1;
     int count = spread_rooms(L);
+    const struct str *rooms = list_strings(L, script, first, count);
+    struct sio_socket *socket = NULL;
+    struct sio_target to;
 
-    for (int i = 0; i < count; i++) {
-        struct room_change change = {.name = string_at(L, first + i), .joins = joins};
-        each_socket(script, target, change_room, &change);
-        if (change.failed)
+    if (target->single) {
+        socket = sio_socket_find(script->server, target->socket);
+        if (socket && !change_own_rooms(socket, rooms, count, joins))
             return luaL_error(L, "join: out of memory");
+    } else if (script_sio_target(script, target, &to)) {
+        (joins ? cluster_join : cluster_leave)(script->cluster, &to, rooms, (size_t)count,
+                                               target->flags);
     }
-    lua_pushboolean(L, is_alive(script, target));
+    lua_pushboolean(L, socket || !target->single);
     return 1;
 }
 
@@ -313,23 +338,23 @@ static int target_leave(lua_State *L)
     return change_rooms(L, false);
 }
 
-static void disconnect(void *context, struct sio_socket *socket)
-{
-    const bool *close = context;
-
-    sio_socket_disconnect(socket, *close);
-}
-
 static int target_disconnect(lua_State *L)
 {
     struct script *script = script_started(L, "disconnect");
     struct target room;
     const struct target *target = script_target(L, &room);
     bool close = lua_toboolean(L, 2);
-    bool alive = is_alive(script, target);
+    struct sio_socket *socket = NULL;
+    struct sio_target to;
 
-    each_socket(script, target, disconnect, &close);
-    lua_pushboolean(L, alive);
+    if (target->single) {
+        socket = sio_socket_find(script->server, target->socket);
+        if (socket)
+            sio_socket_disconnect(socket, close);
+    } else if (script_sio_target(script, target, &to)) {
+        cluster_disconnect(script->cluster, &to, close, target->flags);
+    }
+    lua_pushboolean(L, socket || !target->single);
     return 1;
 }
 
@@ -369,16 +394,20 @@ static void count_one(void *context, struct sio_socket *socket)
     ++*count;
 }
 
+/* On all servers: waits if there may be others. */
 static int target_count(lua_State *L)
 {
     struct script *script = script_started(L, "count");
     struct target room;
     const struct target *target = script_target(L, &room);
     bool whole = !target->single && target->room_count + target->except_count == 0;
+    struct sio_namespace *nsp = script_resolve(script, target);
     lua_Integer count = 0;
 
+    if (nsp && !target->single && !(target->flags & SIO_LOCAL) &&
+        !cluster_is_alone(script->cluster))
+        return script_count_all(L, target);
     if (whole) {
-        struct sio_namespace *nsp = script_resolve(script, target);
         count = nsp ? sio_namespace_count(nsp) : 0;
     } else {
         each_socket(script, target, count_one, &count);
@@ -387,24 +416,48 @@ static int target_count(lua_State *L)
     return 1;
 }
 
+static void gather_rooms(void *context, struct sio_namespace *nsp)
+{
+    sio_namespace_rooms(nsp, script_gather, context);
+}
+
+/* The rooms of this server, those of the sockets' ids included. */
+static int target_rooms(lua_State *L)
+{
+    struct script *script = script_started(L, "rooms");
+    struct buf *scratch = script_scratch(script);
+    struct target room;
+    struct sio_namespace *nsp = script_resolve(script, script_target(L, &room));
+
+    if (nsp)
+        sio_namespace_each(nsp, gather_rooms, scratch);
+    script_push_gathered(L, scratch, "rooms");
+    return 1;
+}
+
 /* --- the type -------------------------------------------------------------------------------- */
 
 const luaL_Reg script_target_methods[] = {
-    {"emit",          script_emit         },
-    {"emit_with_ack", script_emit_with_ack},
-    {"to",            target_to           },
-    {"except",        target_except       },
-    {"broadcast",     target_broadcast    },
-    {"volatile",      target_volatile     },
-    {"compress",      target_compress     },
-    {"local_only",    target_local_only   },
-    {"timeout",       target_timeout      },
-    {"sockets",       target_sockets      },
-    {"join",          target_join         },
-    {"leave",         target_leave        },
-    {"disconnect",    target_disconnect   },
-    {"count",         target_count        },
-    {NULL,            NULL                },
+    {"emit",                 script_emit                },
+    {"emit_with_ack",        script_emit_with_ack       },
+    {"to",                   target_to                  },
+    {"except",               target_except              },
+    {"broadcast",            target_broadcast           },
+    {"volatile",             target_volatile            },
+    {"compress",             target_compress            },
+    {"local_only",           target_local_only          },
+    {"timeout",              target_timeout             },
+    {"sockets",              target_sockets             },
+    {"fetch",                script_fetch               },
+    {"join",                 target_join                },
+    {"leave",                target_leave               },
+    {"disconnect",           target_disconnect          },
+    {"count",                target_count               },
+    {"rooms",                target_rooms               },
+    {"servers",              script_servers             },
+    {"server_emit",          script_server_emit         },
+    {"server_emit_with_ack", script_server_emit_with_ack},
+    {NULL,                   NULL                       },
 };
 
 void script_open_targets(lua_State *L)

@@ -20,6 +20,7 @@ struct worker {
     struct script *script;
     struct config *config;
     struct sio_server *sio;
+    struct cluster *cluster;
     struct deflater *deflater; /* NULL: nothing is compressed */
     struct eio_server *engine;
     struct http_header headers[CFG_HEADERS_MAX]; /* for the engine: its more headers */
@@ -160,6 +161,23 @@ static uint32_t unnoticed_ms(const struct cfg_engine *engine)
     return time_ms < UINT32_MAX ? (uint32_t)time_ms : UINT32_MAX;
 }
 
+static bool make_cluster(struct worker *worker)
+{
+    const struct cluster_app app = script_cluster_app(worker->script);
+    const struct cluster_options options = {
+        .loop = worker->loop,
+        .random = &worker->random,
+        .log = &worker->log,
+        .server = worker->sio,
+    };
+
+    worker->cluster = cluster_new(&options);
+    if (!worker->cluster)
+        return false;
+    cluster_set_app(worker->cluster, &app);
+    return true;
+}
+
 static bool make_sio(struct worker *worker)
 {
     const struct sio_app app = script_app(worker->script);
@@ -175,8 +193,9 @@ static bool make_sio(struct worker *worker)
     };
 
     worker->sio = sio_server_new(worker->loop, &worker->random, &worker->log, &options, &app);
-    if (!worker->sio ||
-        !script_start(worker->script, worker->config, worker->loop, worker->sio))
+    if (!worker->sio || !make_cluster(worker) ||
+        !script_start(worker->script, worker->config, worker->loop, worker->sio,
+                      worker->cluster))
         return false;
     for (size_t i = 0; i < worker->config->namespace_count; i++) {
         if (!add_namespace(worker, i))
@@ -362,6 +381,7 @@ void worker_free(struct worker *worker)
     deflater_free(worker->deflater);
     if (worker->sio)
         sio_server_free(worker->sio);
+    cluster_free(worker->cluster);
     listeners_free(worker->listeners); /* the engine's last answers looked at their limits */
     if (worker->script)
         script_free(worker->script);

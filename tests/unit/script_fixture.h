@@ -15,6 +15,7 @@
 struct app {
     struct script *script;
     struct config *config;
+    struct cluster *cluster;
     struct cfg_report report;
 };
 
@@ -49,6 +50,7 @@ static inline int script_teardown(void **state)
 
     sio_server_free(f->server);
     f->server = NULL;
+    cluster_free(app->cluster);
     script_free(app->script);
     cfg_free(app->config);
     cfg_report_free(&app->report);
@@ -78,7 +80,10 @@ static inline void start(struct fixture *f, const char *source)
     sio_server_free(f->server);
     f->server = sio_server_new(f->loop, &f->random, &f->log, &f->options, &callbacks);
     f->handler = sio_server_handler(f->server);
-    assert_true(script_start(app->script, app->config, f->loop, f->server));
+    app->cluster = cluster_new(&(struct cluster_options){
+        .loop = f->loop, .random = &f->random, .log = &f->log, .server = f->server});
+    assert_non_null(app->cluster);
+    assert_true(script_start(app->script, app->config, f->loop, f->server, app->cluster));
     for (size_t i = 0; i < app->config->namespace_count; i++) {
         const struct cfg_namespace *nsp = &app->config->namespaces[i];
         assert_non_null(
