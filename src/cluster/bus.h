@@ -76,7 +76,7 @@ struct cluster_bus_type {
     /*
      * Streams with recovery: broadcasts come back to their sender in the order of the stream, with
      * `own` and `offset` set, and are delivered then, not before. A broadcast that could not be
-     * stored comes back with an empty offset.
+     * stored comes back with an empty offset. Volatile ones have no offset and do not come back.
      */
     bool delivers_own;
 };

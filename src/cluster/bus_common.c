@@ -57,18 +57,23 @@ void bus_refuse(struct bus *bus, struct str channel, const char *reason)
                  log_int("times", (int64_t)times), LOG_END);
 }
 
+static void ready_soon(struct bus *bus)
+{
+    if (!timer_running(&bus->ready_timer))
+        timer_start(net_loop_timers(bus->options.loop), &bus->ready_timer, BUS_READY_AGAIN_MS);
+}
+
 static void tell_lost(struct net_task *task)
 {
     struct bus *bus = CONTAINER_OF(task, struct bus, lost_task);
-
-    bus->counts.gaps++;
-    bus->base.handler->gap(bus->base.handler->owner, STR(""));
     uint32_t cursor = 0;
     void *nsp;
 
     while (map_next(&bus->namespaces, &cursor, NULL, &nsp))
         ((struct bus_nsp *)nsp)->told_ready = false;
-    bus_tell_ready(bus);
+    ready_soon(bus);
+    bus->counts.gaps++;
+    bus->base.handler->gap(bus->base.handler->owner, STR(""));
 }
 
 void bus_lost(struct bus *bus, const char *reason)
@@ -134,7 +139,7 @@ static void check(struct timer *timer)
     timer_start(net_loop_timers(bus->options.loop), timer, BUS_CHECK_MS);
     if (bus->check_sent)
         bus_unhealthy(bus, "what is sent does not come back");
-    if (bus->check_sent || now(bus) - bus->echo_ms >= BUS_CHECK_MS)
+    if (!bus->healthy || now(bus) - bus->echo_ms >= BUS_CHECK_MS)
         send_check(bus);
 }
 
@@ -167,10 +172,15 @@ void bus_tell_gap(struct bus_nsp *nsp)
 {
     struct bus *bus = nsp->bus;
 
+    nsp->told_ready = false;
+    ready_soon(bus);
     bus->counts.gaps++;
     bus->base.handler->gap(bus->base.handler->owner, nsp->name);
-    nsp->told_ready = false;
-    bus_tell_ready(bus);
+}
+
+static void tell_again(struct timer *timer)
+{
+    bus_tell_ready(CONTAINER_OF(timer, struct bus, ready_timer));
 }
 
 static void on_up(void *owner)
@@ -309,6 +319,7 @@ bool bus_init(struct bus *bus, const struct cluster_bus_type *type, const struct
     buf_init(&bus->payload, SIZE_MAX);
     net_task_init(&bus->lost_task, tell_lost);
     timer_init(&bus->checker, check);
+    timer_init(&bus->ready_timer, tell_again);
     bus->check = STR("");
     bus->echo_ms = now(bus);
     snprintf(fault, REDIS_FAULT_MAX, "out of memory");
@@ -339,6 +350,7 @@ void bus_release(struct bus *bus)
         bus_close(&bus->base, ((struct bus_nsp *)nsp)->name);
     redis_free(bus->redis);
     timer_stop(net_loop_timers(bus->options.loop), &bus->checker);
+    timer_stop(net_loop_timers(bus->options.loop), &bus->ready_timer);
     net_task_cancel(&bus->lost_task);
     map_free(&bus->namespaces);
     map_free(&bus->channels);

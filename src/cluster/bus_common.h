@@ -18,6 +18,9 @@ enum {
     BUS_LOG_LOST_MS = 10000,   /* losses are logged at most so often */
     BUS_LOG_REFUSED_MS = 1000, /* and broken messages */
     BUS_LOG_FOREIGN_MS = 60000,
+    BUS_READY_AGAIN_MS =
+        1000, /* after gaps that subscriptions have no part in: `ready` costs an
+                                  anchor, which may be lost in turn */
 };
 
 /* What a channel is for. */
@@ -96,6 +99,7 @@ struct bus {
     struct bus_counts counts;
     struct bus_notice_state refused, lost, foreign;
     struct net_task lost_task; /* what was lost in this turn is one gap */
+    struct timer ready_timer;
 
     struct str check; /* owned: the channel of our own messages to ourselves */
     struct timer checker;
@@ -145,7 +149,7 @@ bool bus_notice(const struct bus *bus, struct bus_notice_state *state, uint64_t 
 /* Tells subscriptions that stand to those namespaces that do not know. */
 void bus_tell_ready(struct bus *bus);
 
-/* Tells the gap, and `ready` behind it if it holds. */
+/* Tells the gap now and `ready` soon. */
 void bus_tell_gap(struct bus_nsp *nsp);
 
 /* Something of ours came back. */

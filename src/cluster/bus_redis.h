@@ -18,7 +18,8 @@
  * Of own messages that come back, pub/sub and sharded read kind, number and request only.
  *
  * A gap is told when subscriptions were lost, when the stream was cut before it was read, and, with
- * recovery, when a broadcast of this server may not have reached the others. `ready` follows each.
+ * recovery, when a broadcast of this server may not have reached the others. `ready` follows each,
+ * a second later where no subscription was lost: who answers it with an anchor may fail again.
  *
  * Health is decided by messages of our own that must come back, sent every 2 s while nothing else
  * does; a link that says it is up proves nothing.

@@ -233,7 +233,8 @@ static void on_copy_added(void *owner, const struct redisReply *reply, enum redi
 static bool add_entry(struct streams_nsp *nsp, const struct cluster_message *message)
 {
     struct bus *bus = nsp->base.bus;
-    bool handed_back = bus->options.recovery && message->kind == CLUSTER_BROADCAST;
+    bool handed_back = bus->options.recovery && message->kind == CLUSTER_BROADCAST &&
+                       !(message->flags & SIO_VOLATILE);
     struct str data = buf_str(&bus->payload);
     struct copy *copy = handed_back ? keep_copy(nsp, data) : NULL;
     char most[TAG_MAX], tag[TAG_MAX];

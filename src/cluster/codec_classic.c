@@ -343,11 +343,13 @@ static bool read_change(struct codec_decoded *decoded, const struct codec_value 
     struct cluster_message *message = &decoded->message;
 
     message->kind = kind;
-    message->close = codec_is_bool(&fields[REQUEST_CLOSE], true);
+    message->close = kind == CLUSTER_DISCONNECT && codec_is_bool(&fields[REQUEST_CLOSE], true);
     if (!fields[REQUEST_OPTIONS].there)
         return read_single(decoded, fields);
     message->request = STR("");
-    return codec_options(decoded, &fields[REQUEST_OPTIONS]) &&
+    if (!codec_options(decoded, &fields[REQUEST_OPTIONS]))
+        return false;
+    return kind == CLUSTER_DISCONNECT ||
            codec_strings(decoded, &fields[REQUEST_ROOMS], 2, &message->changed,
                          &message->changed_count);
 }

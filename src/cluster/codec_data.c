@@ -192,7 +192,10 @@ static bool read_with_options(struct codec_decoded *decoded, const struct codec_
 
     if (!codec_options(decoded, &fields[FIELD_OPTIONS]))
         return false;
-    message->close = codec_is_bool(&fields[FIELD_CLOSE], true);
+    message->close =
+        message->kind == CLUSTER_DISCONNECT && codec_is_bool(&fields[FIELD_CLOSE], true);
+    if (message->kind != CLUSTER_JOIN && message->kind != CLUSTER_LEAVE)
+        return true;
     return codec_strings(decoded, &fields[FIELD_ROOMS], 2, &message->changed,
                          &message->changed_count);
 }
