@@ -118,7 +118,8 @@ struct cfg_engine {
     struct cfg_cookie cookie;
     struct cfg_headers headers;
     struct cfg_headers initial_headers;
-    int allow_request; /* registry reference, or CFG_NO_REF */
+    struct str initial_packet; /* or empty */
+    int allow_request;         /* registry reference, or CFG_NO_REF */
     int allow_request_line;
 };
 

@@ -1,3 +1,4 @@
+#include "base/utf8.h"
 #include "config/private.h"
 
 static void read_path(struct cfg_loader *loader, struct cfg_place place, int index, void *base)
@@ -109,6 +110,20 @@ static void read_initial_headers(struct cfg_loader *loader, struct cfg_place pla
     cfg_read_headers(loader, place, index, &((struct cfg_engine *)base)->initial_headers);
 }
 
+static void read_initial_packet(struct cfg_loader *loader, struct cfg_place place, int index,
+                                void *base)
+{
+    static const char expected[] = "text in UTF-8";
+    struct str packet;
+
+    if (!cfg_read_string(loader, place, index, expected, &packet))
+        return;
+    if (utf8_valid(packet.at, packet.size))
+        ((struct cfg_engine *)base)->initial_packet = packet;
+    else
+        cfg_fault_found(loader, place, expected, index);
+}
+
 static void read_compression(struct cfg_loader *loader, struct cfg_place place, int index,
                              void *base)
 {
@@ -134,6 +149,7 @@ static const struct cfg_key engine_keys[] = {
     {"cookie",                         CFG_CUSTOM,   0,                                      0,  0,         read_cookie         },
     {"headers",                        CFG_CUSTOM,   0,                                      0,  0,         read_headers        },
     {"initial_headers",                CFG_CUSTOM,   0,                                      0,  0,         read_initial_headers},
+    {"initial_packet",                 CFG_CUSTOM,   0,                                      0,  0,         read_initial_packet },
     {"allow_request",                  CFG_CUSTOM,   0,                                      0,  0,         read_allow_request  },
     {"destroy_upgrade",                CFG_BOOL,     ENGINE(destroy_upgrade),                0,  0,         NULL                },
     {"destroy_upgrade_timeout",        CFG_DURATION, ENGINE(destroy_upgrade_timeout_ms),     1,  INT32_MAX,

@@ -308,6 +308,7 @@ static void set_defaults(struct config *config)
         .destroy_upgrade = true,
         .destroy_upgrade_timeout_ms = 1000,
         .cookie = {.name = STR(""),    .attributes = STR("")},
+        .initial_packet = STR(""),
         .serve_client = true,
         .compression = { .http = true, .threshold = 1024,            .level = 6},
         .allow_request = CFG_NO_REF,

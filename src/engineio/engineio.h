@@ -65,6 +65,7 @@ struct eio_options {
     size_t header_count;
     const struct http_header *initial_headers; /* and on a handshake's */
     size_t initial_header_count;
+    struct str initial_packet; /* a text message that follows each open packet; or empty */
 
     /* Asked about handshakes that are right otherwise; NULL: all are let in. Calls
      * eio_admission_allow() or eio_admission_refuse(), now or later. */

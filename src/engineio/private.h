@@ -46,6 +46,7 @@ struct eio_server {
     struct frame *pong;
     struct frame *probe_answer;
     struct frame *farewell; /* a close */
+    struct frame *initial;  /* the initial packet, or NULL */
     uint64_t busy_until_ns; /* with handshakes (base/rate.h) */
     bool draining;
     bool closed;
@@ -203,7 +204,7 @@ struct str eio_codec_noop_close(const struct eio_session *session);
 
 /* --- polling ------------------------------------------------------------------------------ */
 
-/* Answers the handshake with the open packet; ends the exchange. False when out of memory: the
+/* Answers the handshake with the open packet and the initial one; ends the exchange. False when out of memory: the
  * exchange is the caller's. */
 bool eio_polling_answer_open(const struct eio_session *session, struct http_exchange *exchange,
                              struct frame *open);

@@ -50,7 +50,10 @@ struct eio_server *eio_server_new(struct net_loop *loop, struct random *random,
     server->pong = eio_packet_frame(EIO_PACKET_PONG, STR(""));
     server->probe_answer = eio_packet_frame(EIO_PACKET_PONG, STR("probe"));
     server->farewell = eio_packet_frame(EIO_PACKET_CLOSE, STR(""));
-    if (!server->ping || !server->pong || !server->probe_answer || !server->farewell) {
+    if (options->initial_packet.size > 0)
+        server->initial = eio_packet_frame(EIO_PACKET_MESSAGE, options->initial_packet);
+    if (!server->ping || !server->pong || !server->probe_answer || !server->farewell ||
+        (options->initial_packet.size > 0 && !server->initial)) {
         eio_server_free(server);
         return NULL;
     }
@@ -70,6 +73,8 @@ void eio_server_free(struct eio_server *server)
         frame_unref(server->probe_answer);
     if (server->farewell)
         frame_unref(server->farewell);
+    if (server->initial)
+        frame_unref(server->initial);
     map_free(&server->sessions);
     free(server);
 }
@@ -331,6 +336,8 @@ static void websocket_handshake(struct eio_server *server, struct http_exchange 
     eio_websocket_attach(session, ws);
     net_ws_send(ws, open);
     frame_unref(open);
+    if (server->initial)
+        net_ws_send(ws, server->initial);
     eio_session_start(session);
     return;
 fail:

@@ -197,7 +197,8 @@ bool eio_polling_answer_open(const struct eio_session *session, struct http_exch
 {
     struct reply reply;
     enum frame_kind form;
-    struct frame *body = eio_codec_body(session, &open, 1, &form);
+    struct frame *packets[] = {open, session->server->initial};
+    struct frame *body = eio_codec_body(session, packets, packets[1] ? 2 : 1, &form);
     struct buf cookie;
     bool good;
 

@@ -110,6 +110,7 @@ static bool make_engine(struct worker *worker)
         .header_count = engine->headers.count,
         .initial_headers = worker->initial_headers,
         .initial_header_count = engine->initial_headers.count,
+        .initial_packet = engine->initial_packet,
         .admit = engine->allow_request == CFG_NO_REF ? NULL : script_admit,
         .admit_owner = worker->script,
     };

@@ -211,6 +211,38 @@ static void a_polling_handshake_sets_the_cookie_and_all_headers(void **state)
     assert_true(answer_holds(expected));
 }
 
+static void the_initial_packet_follows_the_open_packet(void **state)
+{
+    int client = new_client();
+    (void)state;
+
+    t.options.initial_packet = STR("first \xc3\xbc");
+    t.options.legacy_clients = true;
+    restart_server();
+    get(client, "EIO=4&transport=polling");
+    read_all(client);
+    assert_true(answer_holds("\"maxPayload\":1000}\x1e"
+                             "4first \xc3\xbc"));
+
+    get(client, "EIO=3&transport=polling");
+    read_all(client);
+    assert_true(answer_holds("\"maxPayload\":1000}8:4first \xc3\xbc"));
+
+    client = upgrade_to("EIO=4&transport=websocket");
+    read_all(client);
+    assert_true(answer_holds("\"maxPayload\":1000}\x81\x09"
+                             "4first \xc3\xbc"));
+}
+
+static void an_upgrade_gets_no_initial_packet(void **state)
+{
+    (void)state;
+    t.options.initial_packet = STR("first");
+    restart_server();
+    open_polling();
+    assert_answer(upgrade_to("EIO=4&transport=websocket&sid=$sid"), SWITCHING "\n");
+}
+
 static void later_answers_have_neither_cookie_nor_initial_headers(void **state)
 {
     (void)state;
@@ -269,6 +301,8 @@ int main(void)
         ADMISSION_TEST(a_server_may_end_before_the_verdict),
         ADMISSION_TEST(the_application_sees_the_request),
         PLAIN_TEST(a_polling_handshake_sets_the_cookie_and_all_headers),
+        PLAIN_TEST(the_initial_packet_follows_the_open_packet),
+        PLAIN_TEST(an_upgrade_gets_no_initial_packet),
         PLAIN_TEST(later_answers_have_neither_cookie_nor_initial_headers),
         PLAIN_TEST(a_websocket_handshake_has_the_headers_but_no_cookie),
         PLAIN_TEST(error_answers_have_none_of_them),
