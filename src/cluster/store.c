@@ -159,8 +159,13 @@ static void use_session(struct store_search *search)
     session_free(&read);
 }
 
+struct str store_value(const struct store_search *search)
+{
+    return str_of(search->value, search->size);
+}
+
 void store_fetched(struct store_search *search, const struct sio_session_packet *packets,
-                   size_t count, bool good)
+                   size_t count, uint64_t to, bool good)
 {
     struct session_read read;
 
@@ -172,6 +177,7 @@ void store_fetched(struct store_search *search, const struct sio_session_packet 
     read.session.packets = packets;
     read.session.packet_count = count;
     read.session.packets_are_first = true;
+    read.session.packets_to = to;
     end_search(search, SIO_CLAIM_FOUND, &read.session);
     session_free(&read);
 }

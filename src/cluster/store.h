@@ -74,9 +74,12 @@ void store_save(struct store *store, const struct sio_namespace *nsp,
                 const struct sio_session *session, uint32_t window_ms);
 void store_claim(struct store *store, struct sio_claim *claim);
 
-/* The session with what was fetched; NULL: it could not be. */
+/* What the search found in Redis: for decode(). */
+struct str store_value(const struct store_search *search);
+
+/* Packets up to a place, in order; not `good`: they could not be had. */
 void store_fetched(struct store_search *search, const struct sio_session_packet *packets,
-                   size_t count, bool good);
+                   size_t count, uint64_t to, bool good);
 
 struct redis *store_redis(struct store *store);
 struct peers *store_peers(struct store *store);

@@ -82,6 +82,12 @@ static bool find_position(const struct sio_claim *claim, const struct sio_sessio
 {
     struct str offset = buf_str(&claim->offset);
 
+    if (session->packets_are_first) {
+        *position =
+            (struct sio_position){.after = sio_log_behind(claim->nsp, session->packets_to),
+                                  .place = session->packets_to};
+        return sio_log_reaches(claim->nsp, position);
+    }
     /* Without one it has had no event: it stands where it was when it was new. */
     return sio_offset_read(claim->nsp, offset.size > 0 ? offset : session->start, position) &&
            sio_log_reaches(claim->nsp, position);

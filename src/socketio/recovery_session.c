@@ -54,7 +54,8 @@ make_saved(struct sio_namespace *nsp, const struct sio_session *session,
         .size = size,
         .session = {.origin = session->origin,
                     .since = session->since,
-                    .packets_are_first = session->packets_are_first},
+                    .packets_are_first = session->packets_are_first,
+                    .packets_to = session->packets_to},
     };
     list_init(&saved->in_log);
     gathered.bytes = (char *)(saved->names + gathered.count);
@@ -84,9 +85,13 @@ static void each_listed(const void *owner, void (*room)(void *context, struct st
 static struct sio_packet *copy_packet(const struct sio_server *server,
                                       const struct sio_session_packet *from)
 {
-    struct sio_packet *packet =
-        malloc(sizeof(*packet) + from->frame_count * sizeof(struct frame *));
+    struct sio_packet *packet = from->packet;
 
+    if (packet) {
+        packet->references++;
+        return packet;
+    }
+    packet = malloc(sizeof(*packet) + from->frame_count * sizeof(struct frame *));
     if (!packet)
         return NULL;
     *packet = (struct sio_packet){.references = 1};

@@ -299,7 +299,8 @@ void sio_server_observe(struct sio_server *server, const struct sio_observer *ob
 struct sio_session_packet {
     uint64_t origin; /* the server that sent it, and its number there */
     uint64_t number;
-    const struct str *frames; /* as they were sent, without Engine.IO's type */
+    struct sio_packet *packet; /* or, of a packet from elsewhere, NULL and: */
+    const struct str *frames;  /* as they were sent, without Engine.IO's type */
     uint32_t frame_count;
 };
 
