@@ -378,6 +378,15 @@ struct recovery *recovery_new(const struct recovery_options *options,
     return recovery;
 }
 
+void recovery_stop(struct recovery *recovery)
+{
+    if (!recovery || !recovery->store)
+        return;
+    store_free(recovery->store); /* searches end, and are answered */
+    recovery->store = NULL;
+    sio_server_keep(recovery->server, &(struct sio_keeper){0});
+}
+
 void recovery_free(struct recovery *recovery)
 {
     uint32_t cursor = 0;
@@ -386,8 +395,7 @@ void recovery_free(struct recovery *recovery)
 
     if (!recovery)
         return;
-    store_free(recovery->store);
-    sio_server_keep(recovery->server, &(struct sio_keeper){0});
+    assert(!recovery->store);
     while (map_next(&recovery->orders, &cursor, &name, &order))
         free_order(order);
     map_free(&recovery->orders);

@@ -4,7 +4,7 @@
  * server can find. README.md has the protocol and why it is exact.
  *
  * Callers   node tells it what the bus brings; socketio asks it as its struct sio_keeper.
- * Owner     whoever made it; before the sio_server ends.
+ * Owner     whoever made it.
  * Threads   the worker's own.
  * Units     milliseconds, bytes.
  * Errors    without Redis a client recovers on the server it left, and nowhere else.
@@ -29,6 +29,9 @@ struct recovery_options {
 /* NULL with a sentence. */
 struct recovery *recovery_new(const struct recovery_options *options,
                               char fault[REDIS_FAULT_MAX]);
+
+/* Before the sio_server ends; and after that, when no bus tells it anything any more. */
+void recovery_stop(struct recovery *recovery);
 void recovery_free(struct recovery *recovery);
 
 struct store *recovery_store(struct recovery *recovery);

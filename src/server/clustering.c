@@ -8,6 +8,7 @@
 
 enum {
     HEALTH_CHECK_MS = 1000,
+    WAIT_POLL_MS = 10,
 };
 
 static const char BUS_IS_SILENT[] = "no messages from Redis";
@@ -178,15 +179,62 @@ fail:
     buf_printf(&report->text, "%.*s:%d: redis: %s\n", (int)options->config->file.size,
                options->config->file.at, options->config->redis.line, fault);
     report->count++;
+    clustering_stop(clustering);
     clustering_free(clustering);
     return NULL;
+}
+
+struct wait {
+    struct clustering *clustering;
+    struct timer timer;
+    uint64_t give_up_ms;
+};
+
+static void look_again(struct timer *timer)
+{
+    struct wait *wait = CONTAINER_OF(timer, struct wait, timer);
+    struct net_loop *loop = wait->clustering->options.loop;
+
+    if (bus_healthy(wait->clustering->bus) || net_loop_now(loop) >= wait->give_up_ms)
+        net_loop_stop(loop);
+    else
+        timer_start(net_loop_timers(loop), timer, WAIT_POLL_MS);
+}
+
+bool clustering_wait(struct clustering *clustering, struct cfg_report *report)
+{
+    const struct config *config = clustering->options.config;
+    struct net_loop *loop = clustering->options.loop;
+    struct wait wait = {.clustering = clustering};
+
+    if (!config->redis.given || !config->redis.required)
+        return true;
+    wait.give_up_ms = net_loop_now(loop) + config->redis.connect_timeout_ms;
+    timer_init(&wait.timer, look_again);
+    timer_start(net_loop_timers(loop), &wait.timer, 0);
+    if (net_loop_run(loop) == 0 && bus_healthy(clustering->bus))
+        return true;
+    timer_stop(net_loop_timers(loop), &wait.timer);
+    buf_printf(&report->text,
+               "%.*s:%d: redis.required: nothing was heard from Redis at %s in %u ms\n",
+               (int)config->file.size, config->file.at, config->redis.line,
+               redis_where(bus_redis(clustering->bus)), config->redis.connect_timeout_ms);
+    report->count++;
+    return false;
+}
+
+void clustering_stop(struct clustering *clustering)
+{
+    if (!clustering)
+        return;
+    timer_stop(net_loop_timers(clustering->options.loop), &clustering->health);
+    recovery_stop(clustering->recovery);
 }
 
 void clustering_free(struct clustering *clustering)
 {
     if (!clustering)
         return;
-    timer_stop(net_loop_timers(clustering->options.loop), &clustering->health);
     cluster_free(clustering->cluster);
     recovery_free(clustering->recovery);
     free(clustering);

@@ -2,7 +2,7 @@
  * clustering: from the `redis` statement to a bus, recovery over it, and the cluster.
  *
  * Callers   worker.
- * Owner     the worker; before the sio_server ends.
+ * Owner     the worker.
  * Threads   the worker's own.
  * Units     milliseconds.
  * Errors    what cannot be started is reported with file and line.
@@ -28,6 +28,13 @@ struct clustering_options {
 /* Without a `redis` statement the cluster is this server alone. NULL: the reason is reported. */
 struct clustering *clustering_new(const struct clustering_options *options,
                                   struct cfg_report *report);
+
+/* With `required` turns the loop until messages come from Redis; false: they do not in time, which
+ * is reported. Else true at once. */
+bool clustering_wait(struct clustering *clustering, struct cfg_report *report);
+
+/* Before the sio_server ends; and after that. */
+void clustering_stop(struct clustering *clustering);
 void clustering_free(struct clustering *clustering);
 
 struct cluster *clustering_cluster(struct clustering *clustering);

@@ -4,6 +4,7 @@
 #include "http/router.h"
 #include "net/deflater.h"
 #include "script/script.h"
+#include "server/clustering.h"
 #include "server/ending.h"
 #include "server/give_back.h"
 #include "server/listeners.h"
@@ -20,7 +21,7 @@ struct worker {
     struct script *script;
     struct config *config;
     struct sio_server *sio;
-    struct cluster *cluster;
+    struct clustering *clustering;
     struct deflater *deflater; /* NULL: nothing is compressed */
     struct eio_server *engine;
     struct http_header headers[CFG_HEADERS_MAX]; /* for the engine: its more headers */
@@ -162,24 +163,26 @@ static uint32_t unnoticed_ms(const struct cfg_engine *engine)
     return time_ms < UINT32_MAX ? (uint32_t)time_ms : UINT32_MAX;
 }
 
-static bool make_cluster(struct worker *worker)
+static bool make_cluster(struct worker *worker, struct cfg_report *report)
 {
     const struct cluster_app app = script_cluster_app(worker->script);
-    const struct cluster_options options = {
+    const struct clustering_options options = {
+        .config = worker->config,
         .loop = worker->loop,
         .random = &worker->random,
         .log = &worker->log,
         .server = worker->sio,
+        .health = &worker->health,
     };
 
-    worker->cluster = cluster_new(&options);
-    if (!worker->cluster)
+    worker->clustering = clustering_new(&options, report);
+    if (!worker->clustering)
         return false;
-    cluster_set_app(worker->cluster, &app);
+    cluster_set_app(clustering_cluster(worker->clustering), &app);
     return true;
 }
 
-static bool make_sio(struct worker *worker)
+static bool make_sio(struct worker *worker, struct cfg_report *report)
 {
     const struct sio_app app = script_app(worker->script);
     const struct sio_options options = {
@@ -194,9 +197,9 @@ static bool make_sio(struct worker *worker)
     };
 
     worker->sio = sio_server_new(worker->loop, &worker->random, &worker->log, &options, &app);
-    if (!worker->sio || !make_cluster(worker) ||
+    if (!worker->sio || !make_cluster(worker, report) ||
         !script_start(worker->script, worker->config, worker->loop, worker->sio,
-                      worker->cluster))
+                      clustering_cluster(worker->clustering)))
         return false;
     for (size_t i = 0; i < worker->config->namespace_count; i++) {
         if (!add_namespace(worker, i))
@@ -320,7 +323,8 @@ struct worker *worker_new(const char *name, struct str source, struct inherited 
     worker->log.format = worker->config->log_format;
 
     worker->loop = net_loop_new();
-    if (worker->loop && make_sio(worker) && make_deflater(worker) && make_engine(worker) &&
+    if (worker->loop && make_sio(worker, report) && make_deflater(worker) &&
+        make_engine(worker) && clustering_wait(worker->clustering, report) &&
         make_listeners(worker, inherited, report)) {
         prepare_end(worker);
         give_back_start(&worker->give_back, worker->loop, worker->script, worker->listeners);
@@ -380,10 +384,11 @@ void worker_free(struct worker *worker)
     if (worker->engine)
         eio_server_free(worker->engine);
     deflater_free(worker->deflater);
+    clustering_stop(worker->clustering);
     if (worker->sio)
         sio_server_free(worker->sio);
-    cluster_free(worker->cluster);
-    listeners_free(worker->listeners); /* the engine's last answers looked at their limits */
+    clustering_free(worker->clustering); /* acknowledgements of the server's ended in it */
+    listeners_free(worker->listeners);   /* the engine's last answers looked at their limits */
     if (worker->script)
         script_free(worker->script);
     cfg_free(worker->config);

@@ -316,8 +316,8 @@ struct sio_session {
     struct str data; /* JSON; empty: none */
     const struct sio_session_packet *packets;
     size_t packet_count;
-    bool
-        packets_are_first; /* they come before this server's log begins, and others have them */
+    bool packets_are_first; /* they are what was missed up to `packets_to`; others have them */
+    uint64_t packets_to;    /* a place */
 };
 
 /* Where a client stands, in terms of this server's log: it has not had the events that have a
