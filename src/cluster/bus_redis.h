@@ -15,7 +15,8 @@
  *             logged: set subscriptionMode "static" on them. A server that has nobody in the room
  *             does not learn of it: with such Node servers recovery may miss their messages.
  *   streams   the stream; entries have their ids, nothing is `heard`. delivers_own.
- * Of own messages that come back, pub/sub and sharded read kind, number and request only.
+ * Of own messages that come back, pub/sub and sharded read kind, number and request only; sharded
+ * passes on those alone that have a number.
  *
  * A gap is told when subscriptions were lost, when the stream was cut before it was read, and, with
  * recovery, when a broadcast of this server may not have reached the others. `ready` follows each,

@@ -22,38 +22,85 @@ static struct codec_receiver receiver_of(const struct bus_nsp *nsp)
 
 /* --- receiving ------------------------------------------------------------------------------- */
 
-/* …,"uid":"UID","nsp":"NSP"}: what we sent as JSON is seen without decoding it. */
-static bool is_own(const struct bus_nsp *nsp, struct str payload)
+static bool cut(struct str *text, struct str end)
 {
-    static const struct str before = STR(",\"uid\":\""), between = STR("\",\"nsp\":\""),
-                            after = STR("\"}");
-    struct str uid = bus_nsp_uid(nsp);
-    size_t size = before.size + uid.size + between.size + nsp->name.size + after.size;
-    const char *at;
-
-    if (payload.size <= size || payload.at[0] != '{')
+    if (text->size < end.size ||
+        memcmp(text->at + text->size - end.size, end.at, end.size) != 0)
         return false;
-    at = payload.at + payload.size - size;
-    return memcmp(at, before.at, before.size) == 0 &&
-           memcmp(at + before.size, uid.at, uid.size) == 0 &&
-           memcmp(at + before.size + uid.size, between.at, between.size) == 0;
+    text->size -= end.size;
+    return true;
+}
+
+/* Cuts digits off, which follow `before`. False and nothing is cut if there are none. */
+static bool cut_number(struct str *text, struct str before, uint64_t *number)
+{
+    struct str rest = *text;
+    size_t digits = 0;
+
+    while (rest.size > 0 && rest.at[rest.size - 1] >= '0' && rest.at[rest.size - 1] <= '9') {
+        rest.size--;
+        digits++;
+    }
+    if (digits == 0 || digits > 16 || !cut(&rest, before))
+        return false;
+    *number = 0;
+    for (size_t i = text->size - digits; i < text->size; i++)
+        *number = *number * 10 + (uint64_t)(text->at[i] - '0');
+    *text = rest;
+    return true;
+}
+
+/* {"type":…,"uid":"UID","nsp":"NSP","number":1}: what we sent as JSON is known by its end, without
+ * decoding it. The number is 0 where there is none. */
+static bool is_own(const struct bus_nsp *nsp, struct str payload, uint64_t *number)
+{
+    struct str rest = payload;
+
+    *number = 0;
+    if (!str_starts(payload, STR("{")) || !cut(&rest, STR("}")))
+        return false;
+    cut_number(&rest, STR(",\"number\":"), number);
+    return cut(&rest, STR("\"")) && cut(&rest, nsp->name) && cut(&rest, STR("\",\"nsp\":\"")) &&
+           cut(&rest, bus_nsp_uid(nsp)) && cut(&rest, STR(",\"uid\":\""));
+}
+
+/* True if nothing is left to do: it was ours, and recovery has been told where it stands. */
+static bool take_own(struct bus_nsp *nsp, struct str payload)
+{
+    const struct cluster_bus_handler *handler = nsp->bus->base.handler;
+    struct cluster_message message = {.kind = CLUSTER_BROADCAST,
+                                      .nsp = nsp->name,
+                                      .sender = bus_nsp_uid(nsp),
+                                      .own = true,
+                                      .request = STR(""),
+                                      .to = STR(""),
+                                      .args = {.json = STR("[]")},
+                                      .json = STR(""),
+                                      .offset = STR("")};
+    struct bus *bus = nsp->bus;
+
+    if (!is_own(nsp, payload, &message.number) || str_starts(payload, STR("{\"type\":100,")))
+        return false;
+    bus_echo(bus);
+    if (bus->options.recovery && message.number > 0) {
+        bus->counts.received++;
+        handler->message(handler->owner, &message);
+    } else {
+        bus->counts.own++;
+    }
+    return true;
 }
 
 static void on_message(struct bus_nsp *nsp, enum bus_use use, struct str channel,
                        struct str payload)
 {
     struct codec_receiver receiver = receiver_of(nsp);
-    struct bus *bus = nsp->bus;
     struct codec_decoded decoded;
 
     if (use == BUS_MAIN)
         bus_heard(nsp, channel, payload);
-    if (use == BUS_MAIN && !bus->options.recovery && is_own(nsp, payload)) {
-        bus->counts.own++;
-        bus_echo(bus);
-        return;
-    }
-    bus_take(nsp, channel, &decoded, codec_sharded_decode(&decoded, &receiver, payload));
+    if (use != BUS_MAIN || !take_own(nsp, payload))
+        bus_take(nsp, channel, &decoded, codec_sharded_decode(&decoded, &receiver, payload));
 }
 
 /* The namespace whose base the channel begins with: names with a '#' are rare, and the message says
@@ -85,12 +132,8 @@ static void on_room(struct bus *bus, struct str channel, struct str payload)
     struct codec_decoded decoded;
     uint64_t times;
 
-    if (!nsp)
+    if (!nsp || take_own(nsp, payload))
         return;
-    if (is_own(nsp, payload)) {
-        bus->counts.own++;
-        return;
-    }
     receiver = receiver_of(nsp);
     if (bus_take(nsp, channel, &decoded, codec_sharded_decode(&decoded, &receiver, payload)) &&
         bus->options.recovery) {
