@@ -21,6 +21,11 @@ engine {
 if env("ADAPTER", "") ~= "" then
   local options = { adapter = env "ADAPTER", prefix = env("PREFIX", "socket.io") }
   if on "REQUIRED" then options.required = true end
+  if on "SPECIFIC" then options.specific_response_channel = true end
+  if options.adapter == "sharded" then options.subscription_mode = env("MODE", "dynamic") end
+  if options.adapter == "streams" then
+    options.stream = { name = options.prefix, count = tonumber(env("STREAMS", "1")) }
+  end
   if env("REDIS_CA", "") ~= "" then options.tls = { ca = env "REDIS_CA" } end
   redis(env "REDIS")(options)
 end
