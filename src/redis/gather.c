@@ -42,14 +42,31 @@ static void answered(void *owner, const struct redisReply *reply, enum redis_end
         finish(gathering);
 }
 
-void gather(struct redis_link *const *links, size_t count, const struct str *argv, size_t argc,
-            redis_gathered *gathered, void *owner)
+/* Asks nobody: only to be called back from the loop. */
+static void ask_nobody(struct redis *redis, struct gathering *gathering, const struct str *argv,
+                       size_t argc)
+{
+    struct redis_request *request = request_new(redis, argv, argc);
+
+    gathering->awaited = 1;
+    if (!request) {
+        finish(gathering);
+        return;
+    }
+    request->internal = true;
+    request->answer = answered;
+    request->owner = &gathering->slots[0];
+    request_end(request, REDIS_DOWN);
+}
+
+void gather(struct redis *redis, struct redis_link *const *links, size_t count,
+            const struct str *argv, size_t argc, redis_gathered *gathered, void *owner)
 {
     const struct redis_how how = {.at_once = true};
     struct gathering *gathering =
-        calloc(1, sizeof(*gathering) + count * sizeof(gathering->slots[0]));
+        calloc(1, sizeof(*gathering) + (count + 1) * sizeof(gathering->slots[0]));
 
-    assert(count > 0 && count <= GATHER_MAX);
+    assert(count <= GATHER_MAX);
     if (!gathering) {
         gathered(owner, NULL, 0);
         return;
@@ -57,6 +74,9 @@ void gather(struct redis_link *const *links, size_t count, const struct str *arg
     gathering->gathered = gathered;
     gathering->owner = owner;
     gathering->count = gathering->awaited = count;
+    gathering->slots[0].gathering = gathering;
+    if (count == 0)
+        ask_nobody(redis, gathering, argv, argc);
     for (size_t i = 0; i < count; i++) {
         gathering->slots[i].gathering = gathering;
         link_command(links[i], &how, argv, argc, answered, &gathering->slots[i], true);

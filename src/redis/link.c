@@ -11,7 +11,9 @@ struct redis_link {
     const struct link_events *events;
     void *owner;
     struct redis_link_events own; /* of a link that redis_link_open() made */
-    struct wire *wire;            /* NULL between attempts */
+    bool follows;                 /* in a Cluster: its place is that of its slot */
+    uint16_t slot;
+    struct wire *wire; /* NULL between attempts */
     bool up;
     bool greeted; /* was up before */
     bool told_down;
@@ -46,6 +48,8 @@ static void log_failure(struct redis_link *link, enum wire_end end, const char *
     struct place *place = link->place;
     uint64_t now_ms = net_loop_now(link->redis->loop);
 
+    if (place->quiet)
+        return;
     /* "Refused" that becomes "wrong password" is news. */
     if (place->failing && place->logged_end == end &&
         now_ms - place->logged_ms < LOG_EVERY_MS) {
@@ -70,6 +74,8 @@ static void log_success(struct redis_link *link)
 {
     struct place *place = link->place;
 
+    if (place->quiet)
+        return;
     if (place->failing)
         log_info(link->redis->log, "connected to Redis again", log_text("server", place->where),
                  LOG_END);
@@ -113,7 +119,7 @@ static void retry(struct timer *timer)
 
 static void tell_down(struct redis_link *link, const char *reason)
 {
-    if (link->told_down && !link->place->each_failure)
+    if (link->told_down && !(link->place && link->place->each_failure))
         return;
     link->told_down = true;
     if (link->events->down)
@@ -185,6 +191,8 @@ static void connect_now(struct redis_link *link)
     if (link->redis->sentinel && link->place == &link->redis->place &&
         !sentinel_knows(link->redis->sentinel))
         return; /* links_move() comes when it does */
+    if (!link->place)
+        return; /* links_route() comes when there is one */
     link->wire = wire_open(link->redis, link->place,
                            link->events->pushed ? &pushed_events : &events, link);
     if (!link->wire)
@@ -242,22 +250,20 @@ static void bury(struct net_grave *grave)
     free(CONTAINER_OF(grave, struct redis_link, grave));
 }
 
-void link_free(struct redis_link *link)
+void link_free(struct redis_link *link, enum redis_end sent)
 {
+    struct list queue;
+
     timer_stop(net_loop_timers(link->redis->loop), &link->retry);
     net_task_cancel(&link->moved);
     net_task_cancel(&link->away);
     if (link->wire)
-        wire_close(link->wire, REDIS_CLOSED);
+        wire_close(link->wire, sent);
     link->wire = NULL;
     link->up = false;
-    while (!list_empty(&link->queue)) {
-        struct redis_request *request =
-            CONTAINER_OF(link->queue.next, struct redis_request, link);
-
-        leave_queue(link, request);
-        request_end(request, REDIS_CLOSED);
-    }
+    list_init(&queue);
+    link_take_queue(link, &queue);
+    requests_end(&queue, REDIS_CLOSED);
     list_remove(&link->in_redis);
     net_loop_bury(link->redis->loop, &link->grave, bury);
 }
@@ -302,7 +308,37 @@ void links_tell_down(struct redis *redis, const struct place *place, const char 
 void links_free(struct redis *redis)
 {
     while (!list_empty(&redis->links))
-        link_free(CONTAINER_OF(redis->links.next, struct redis_link, in_redis));
+        link_free(CONTAINER_OF(redis->links.next, struct redis_link, in_redis), REDIS_CLOSED);
+}
+
+bool link_is_fresh(const struct redis_link *link)
+{
+    return !link->greeted && !link->told_down;
+}
+
+void link_take_queue(struct redis_link *link, struct list *to)
+{
+    while (!list_empty(&link->queue)) {
+        struct redis_request *request =
+            CONTAINER_OF(link->queue.next, struct redis_request, link);
+
+        leave_queue(link, request);
+        list_add_last(to, &request->link);
+    }
+}
+
+void links_route(struct redis *redis)
+{
+    for (struct list *at = redis->links.next; at != &redis->links; at = at->next) {
+        struct redis_link *link = CONTAINER_OF(at, struct redis_link, in_redis);
+        struct place *place =
+            link->follows ? redis_cluster_place(redis->cluster, link->slot) : link->place;
+
+        if (place == link->place)
+            continue;
+        link->place = place;
+        link_move(link);
+    }
 }
 
 bool link_is_up(const struct redis_link *link)
@@ -325,8 +361,10 @@ void link_submit(struct redis_link *link, struct redis_request *request,
 {
     struct redis *redis = link->redis;
 
-    request->timeout_ms =
-        how->timeout_ms > 0 ? how->timeout_ms : redis->options.command_timeout_ms;
+    if (how->timeout_ms > 0)
+        request->timeout_ms = how->timeout_ms;
+    else if (request->timeout_ms == 0) /* else it was submitted before */
+        request->timeout_ms = redis->options.command_timeout_ms;
     if (!link->up && how->at_once) {
         request_end(request, REDIS_DOWN);
     } else if (!has_room(link, request_size(request))) {
@@ -356,6 +394,7 @@ void link_command(struct redis_link *link, const struct redis_how *how, const st
     request->answer = answer;
     request->owner = owner;
     request->keeps_reply = keeps_reply;
+    request->of_slot = link->follows;
     link_submit(link, request, how ? how : &usual);
 }
 
@@ -387,11 +426,15 @@ struct redis_link *redis_link_open(struct redis *redis, struct str key,
                                    const struct redis_link_events *events)
 {
     static const struct link_events own_events = {own_up, own_down, NULL};
-    struct redis_link *link = link_new(redis, &redis->place, &own_events, NULL);
+    uint16_t slot = slot_of(key);
+    struct place *place =
+        redis->cluster ? redis_cluster_place(redis->cluster, slot) : &redis->place;
+    struct redis_link *link = link_new(redis, place, &own_events, NULL);
 
-    (void)key;
     if (!link)
         return NULL;
+    link->follows = redis->cluster != NULL;
+    link->slot = slot;
     link->owner = link;
     link->own = *events;
     return link;
@@ -399,7 +442,7 @@ struct redis_link *redis_link_open(struct redis *redis, struct str key,
 
 void redis_link_close(struct redis_link *link)
 {
-    link_free(link);
+    link_free(link, REDIS_CLOSED);
 }
 
 void redis_link_command(struct redis_link *link, const struct redis_how *how,

@@ -10,6 +10,8 @@
  *   subscriptions.c  what is subscribed, and whether the server has said so
  *   gather.c         one command to several links
  *   sentinel.c       where the master is
+ *   cluster.c        which node has which slot, and what goes where
+ *   slot.c           slots of keys, redirections
  *   url.c            options from a URL
  *
  * Callers   redis/ only.
@@ -87,6 +89,13 @@ struct redis_request {
     bool keeps_reply;         /* `answer` frees it */
     bool given_up;            /* answered already; the server's reply is still to come */
     struct str sunsubscribed; /* the channel in `frame`, of SUNSUBSCRIBE */
+
+    /* In a Cluster. */
+    bool routed;  /* by its slot: follows redirections */
+    bool asking;  /* ASKING goes in front */
+    uint8_t hops; /* redirections so far */
+    uint16_t slot;
+    bool of_slot; /* on a link of somebody's own, which follows its slot */
 };
 
 /* NULL when out of memory. `owner` and `answer` are set by the caller. */
@@ -97,8 +106,10 @@ size_t request_size(const struct redis_request *request);
 /* It was written: its time runs. */
 void request_sent(struct redis_request *request);
 
-/* Answers with the server's reply and frees the request, and the reply unless it is kept. */
-void request_answer(struct redis_request *request, struct redisReply *reply);
+/* Answers with the server's reply and frees the request, and the reply unless it is kept. In a
+ * Cluster the reply may send it elsewhere; `speaker` is where it came from. */
+void request_answer(struct redis_request *request, struct redisReply *reply,
+                    const struct redis_server *speaker);
 
 /* The command's last word, of that size. */
 struct str request_last_word(const struct redis_request *request, size_t size);
@@ -125,6 +136,7 @@ struct place {
     const char *username, *password;
     unsigned database;
     bool must_be_master;
+    bool quiet;        /* logs nothing */
     bool each_failure; /* links tell each as a `down`, not only each change */
     bool failing;
     bool greeted; /* the log knows that it was reached once */
@@ -167,9 +179,12 @@ struct link_events {
     void (*pushed)(void *owner, const struct redisReply *reply);
 };
 
+/* A link whose place is NULL waits until it gets one. */
 struct redis_link *link_new(struct redis *redis, struct place *place,
                             const struct link_events *events, void *owner);
-void link_free(struct redis_link *link);
+
+/* What it has sent ends with `sent`, what waits with REDIS_CLOSED. */
+void link_free(struct redis_link *link, enum redis_end sent);
 
 /* Takes the request over. */
 void link_submit(struct redis_link *link, struct redis_request *request,
@@ -179,6 +194,15 @@ bool link_is_up(const struct redis_link *link);
 /* Makes the request and submits it; one that cannot be made is answered REDIS_NO_MEMORY at once. */
 void link_command(struct redis_link *link, const struct redis_how *how, const struct str *argv,
                   size_t argc, redis_answer *answer, void *owner, bool keeps_reply);
+
+/* No attempt has ended yet. */
+bool link_is_fresh(const struct redis_link *link);
+
+/* Moves the requests that wait for the link into another list. */
+void link_take_queue(struct redis_link *link, struct list *to);
+
+/* In a Cluster: each link that redis_link_open() made goes to the place of its slot. */
+void links_route(struct redis *redis);
 
 /* What the link leads to was found to be of no use. From a callback of the loop. */
 void link_fail(struct redis_link *link, const char *reason);
@@ -205,8 +229,62 @@ enum {
 };
 
 /* What redis_each_master() does, when the masters' links are known. */
-void gather(struct redis_link *const *links, size_t count, const struct str *argv, size_t argc,
-            redis_gathered *gathered, void *owner);
+void gather(struct redis *redis, struct redis_link *const *links, size_t count,
+            const struct str *argv, size_t argc, redis_gathered *gathered, void *owner);
+
+/* ---- slot.c ---- */
+
+enum {
+    CLUSTER_SLOTS = 16384,
+};
+
+struct redirection {
+    bool ask; /* for this command only */
+    uint16_t slot;
+    struct redis_server server;
+};
+
+uint16_t slot_of(struct str key);
+
+/* False when the error is no redirection. */
+bool redirection_parse(struct str error, const struct redis_server *speaker,
+                       struct redirection *redirection);
+
+bool server_parse(struct str host, struct str port, struct redis_server *server);
+
+/* Takes the next word off a text with spaces between them. */
+struct str next_word(struct str *text);
+
+/* ---- cluster.c ---- */
+
+struct redis_cluster;
+
+struct redis_cluster *redis_cluster_new(struct redis *redis);
+
+/* Before its links are freed, and behind that. */
+void redis_cluster_close(struct redis_cluster *cluster);
+void redis_cluster_free(struct redis_cluster *cluster);
+
+bool redis_cluster_is_up(const struct redis_cluster *cluster);
+void redis_cluster_command(struct redis_cluster *cluster, const struct redis_how *how,
+                           const struct str *argv, size_t argc, redis_answer *answer,
+                           void *owner);
+void redis_cluster_each_master(struct redis_cluster *cluster, const struct str *argv,
+                               size_t argc, redis_gathered *gathered, void *owner);
+
+/* NULL while nobody is known to have the slot. */
+struct place *redis_cluster_place(const struct redis_cluster *cluster, uint16_t slot);
+struct redis_link *redis_cluster_shard_link(struct redis_cluster *cluster, uint16_t slot);
+
+/* The map may be wrong: it is asked for again. */
+void redis_cluster_doubt(struct redis_cluster *cluster);
+
+/* A node said so. */
+void redis_cluster_learn(struct redis_cluster *cluster, const struct redirection *redirection);
+
+/* Sends the request elsewhere, or ends it when it was sent too often. */
+void redis_cluster_redirect(struct redis_cluster *cluster, struct redis_request *request,
+                            const struct redirection *redirection);
 
 /* ---- sentinel.c ---- */
 
@@ -229,10 +307,17 @@ struct subscriptions {
     uint32_t unconfirmed;          /* of those that are wanted */
     uint32_t confirmed;
     bool told_ready;
+    uint64_t logged_ms;      /* a refusal */
     struct net_task told;    /* `ready` is told in a task of the turn */
     struct timer again;      /* for those that the server refused */
     struct redis_link *link; /* NULL before the first one */
 };
+
+/* Of links that carry subscriptions, whose owner is the struct redis. */
+extern const struct link_events subscription_events;
+
+/* In a Cluster: slots have moved. */
+void subscriptions_route(struct redis *redis);
 
 void subscriptions_init(struct subscriptions *subscriptions);
 
@@ -253,8 +338,9 @@ struct redis {
     struct list ended;       /* requests to be answered with their `end` */
     struct net_task end_task;
     struct place place;
-    struct sentinel *sentinel; /* NULL without */
-    struct redis_link *commands;
+    struct sentinel *sentinel;     /* NULL without */
+    struct redis_cluster *cluster; /* NULL without */
+    struct redis_link *commands; /* in a Cluster: leads nowhere, keeps what waits for the map */
     struct subscriptions subscriptions;
     struct net_grave grave;
     bool freed;

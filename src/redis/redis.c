@@ -71,7 +71,7 @@ static void commands_down(void *owner, const char *reason)
 {
     struct redis *redis = owner;
 
-    if (redis->events.down)
+    if (redis->events.down && !redis->cluster) /* which speaks for itself */
         redis->events.down(redis->events.owner, reason);
 }
 
@@ -121,14 +121,20 @@ struct redis *redis_new(struct net_loop *loop, struct random *random, const stru
         goto fail;
     if (options->topology == REDIS_SENTINEL && !(redis->sentinel = sentinel_new(redis)))
         goto fail;
-    redis->commands = link_new(redis, &redis->place, &link_events, redis);
+    if (options->topology == REDIS_CLUSTER && !(redis->cluster = redis_cluster_new(redis)))
+        goto fail;
+    redis->commands =
+        link_new(redis, redis->cluster ? NULL : &redis->place, &link_events, redis);
     if (!redis->commands)
         goto fail;
     return redis;
 
 fail:
+    if (redis->cluster)
+        redis_cluster_close(redis->cluster);
     links_free(redis);
     sentinel_free(redis->sentinel);
+    redis_cluster_free(redis->cluster);
     tls_trust_unref(redis->trust);
     free(redis);
     return NULL;
@@ -149,9 +155,12 @@ void redis_free(struct redis *redis)
     assert(!redis->freed);
     redis->freed = true;
     redis->events = (struct redis_events){0};
+    if (redis->cluster)
+        redis_cluster_close(redis->cluster);
     links_free(redis);
     end_all(redis);
     sentinel_free(redis->sentinel);
+    redis_cluster_free(redis->cluster);
     net_task_cancel(&redis->end_task);
     subscriptions_free(redis);
     tls_trust_unref(redis->trust);
@@ -160,7 +169,7 @@ void redis_free(struct redis *redis)
 
 bool redis_is_up(const struct redis *redis)
 {
-    return link_is_up(redis->commands);
+    return redis->cluster ? redis_cluster_is_up(redis->cluster) : link_is_up(redis->commands);
 }
 
 const char *redis_where(const struct redis *redis)
@@ -178,17 +187,25 @@ void redis_count(const struct redis *redis, struct redis_counts *counts)
 void redis_command_with(struct redis *redis, const struct redis_how *how,
                         const struct str *argv, size_t argc, redis_answer *answer, void *owner)
 {
-    redis_link_command(redis->commands, how, argv, argc, answer, owner);
+    if (redis->cluster)
+        redis_cluster_command(redis->cluster, how, argv, argc, answer, owner);
+    else
+        redis_link_command(redis->commands, how, argv, argc, answer, owner);
 }
 
 void redis_command(struct redis *redis, const struct str *argv, size_t argc,
                    redis_answer *answer, void *owner)
 {
-    redis_link_command(redis->commands, NULL, argv, argc, answer, owner);
+    static const struct redis_how usual;
+
+    redis_command_with(redis, &usual, argv, argc, answer, owner);
 }
 
 void redis_each_master(struct redis *redis, const struct str *argv, size_t argc,
                        redis_gathered *gathered, void *owner)
 {
-    gather(&redis->commands, 1, argv, argc, gathered, owner);
+    if (redis->cluster)
+        redis_cluster_each_master(redis->cluster, argv, argc, gathered, owner);
+    else
+        gather(redis, &redis->commands, 1, argv, argc, gathered, owner);
 }

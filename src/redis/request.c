@@ -123,8 +123,34 @@ void request_free(struct redis_request *request)
     free(request);
 }
 
-void request_answer(struct redis_request *request, struct redisReply *reply)
+/* True when the reply sends the request elsewhere, or its link. */
+static bool is_redirected(struct redis_request *request, const struct redisReply *reply,
+                          const struct redis_server *speaker)
 {
+    struct redis_cluster *cluster = request->redis->cluster;
+    struct redirection redirection;
+
+    if (!cluster || reply->type != REDIS_REPLY_ERROR ||
+        !redirection_parse(redis_reply_str(reply), speaker, &redirection))
+        return false;
+    redis_cluster_learn(cluster, &redirection);
+    if (request->routed && !request->given_up)
+        redis_cluster_redirect(cluster, request, &redirection);
+    else if (request->of_slot)
+        request_end(request, REDIS_LOST); /* its link goes where the slot is */
+    else
+        return false;
+    return true;
+}
+
+void request_answer(struct redis_request *request, struct redisReply *reply,
+                    const struct redis_server *speaker)
+{
+    if (is_redirected(request, reply, speaker)) {
+        freeReplyObject(reply);
+        return;
+    }
+
     redis_answer *answer = request->given_up ? NULL : request->answer;
     void *owner = request->owner;
     bool kept = answer && request->keeps_reply;

@@ -33,29 +33,14 @@ static void use_next(struct sentinel *sentinel)
     place_set(&sentinel->place, &options->servers[sentinel->index], "");
 }
 
-static bool to_port(struct str text, uint16_t *port)
-{
-    unsigned long value = 0;
-
-    for (size_t i = 0; i < text.size && value <= UINT16_MAX; i++) {
-        if (text.at[i] < '0' || text.at[i] > '9')
-            return false;
-        value = value * 10 + (unsigned long)(text.at[i] - '0');
-    }
-    *port = (uint16_t)value;
-    return value > 0 && value <= UINT16_MAX;
-}
-
 static bool found(struct sentinel *sentinel, struct str host, struct str port)
 {
     struct redis *redis = sentinel->redis;
     struct redis_server server;
     bool moved;
 
-    if (host.size == 0 || host.size >= sizeof(server.host) || !to_port(port, &server.port))
+    if (!server_parse(host, port, &server))
         return false;
-    memcpy(server.host, host.at, host.size);
-    server.host[host.size] = 0;
     moved = server.port != redis->place.server.port ||
             strcmp(server.host, redis->place.server.host) != 0;
     if (sentinel->known && moved)
@@ -115,16 +100,6 @@ static void link_down(void *owner, const char *reason)
         return;
     snprintf(text, sizeof(text), "no sentinel: %.280s", reason);
     links_tell_down(sentinel->redis, &sentinel->redis->place, text);
-}
-
-/* The next word of a text with spaces between them. */
-static struct str next_word(struct str *text)
-{
-    const char *space = memchr(text->at, ' ', text->size);
-    struct str word = str_of(text->at, space ? (size_t)(space - text->at) : text->size);
-
-    *text = str_from_index(*text, word.size + 1);
-    return word;
 }
 
 /* "mymaster old-host old-port new-host new-port" */

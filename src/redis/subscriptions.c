@@ -10,7 +10,8 @@
  */
 
 enum {
-    REFUSED_WAIT_MS = 5000, /* then refused subscriptions are tried again */
+    REFUSED_WAIT_MS = 1000, /* then refused subscriptions are tried again */
+    HOPS_MAX = 8,           /* from node to node without a pause */
 };
 
 struct subscription {
@@ -18,8 +19,11 @@ struct subscription {
     enum redis_kind kind;
     bool wanted;
     bool confirmed;
-    uint32_t unanswered; /* commands */
-    struct str name;     /* behind the struct */
+    uint32_t unanswered;      /* commands */
+    struct redis_link *link;  /* where it is asked for; NULL: nowhere yet */
+    struct redis_link *asked; /* where that was done last */
+    uint8_t hops;             /* redirections since it was confirmed */
+    struct str name;          /* behind the struct */
 };
 
 struct verbs {
@@ -97,24 +101,46 @@ static void release_if_done(struct subscription *subscription)
 
 static void refused(struct redis *redis, const char *why)
 {
-    struct timer *again = &redis->subscriptions.again;
+    struct subscriptions *all = &redis->subscriptions;
+    uint64_t now_ms = net_loop_now(redis->loop);
 
-    if (timer_running(again))
+    if (!timer_running(&all->again))
+        timer_start(net_loop_timers(redis->loop), &all->again, REFUSED_WAIT_MS);
+    if (all->logged_ms != 0 && now_ms - all->logged_ms < LOG_EVERY_MS)
         return;
+    all->logged_ms = now_ms;
     log_warn(redis->log, "Redis refuses a subscription", log_text("server", redis->place.where),
              log_text("reason", why), LOG_END);
-    timer_start(net_loop_timers(redis->loop), again, REFUSED_WAIT_MS);
+}
+
+static void route(struct subscription *subscription);
+static void ask_if_due(struct subscription *subscription);
+
+/* Another node has the slot: there at once, unless they send us to and fro. */
+static void on_error(struct subscription *subscription, const struct redisReply *reply)
+{
+    if (str_starts(redis_reply_str(reply), STR("MOVED ")) && subscription->hops < HOPS_MAX) {
+        subscription->hops++;
+        route(subscription);
+    } else {
+        subscription->hops = 0;
+        refused(subscription->redis, reply->str);
+    }
 }
 
 static void answered(void *owner, const struct redisReply *reply, enum redis_end end)
 {
     struct subscription *subscription = owner;
+    bool last = --subscription->unanswered == 0 && subscription->wanted;
 
-    subscription->unanswered--;
-    if (end == REDIS_ANSWERED && reply->type == REDIS_REPLY_ERROR)
-        refused(subscription->redis, reply->str);
-    else if (end == REDIS_ANSWERED && subscription->wanted && subscription->unanswered == 0)
+    if (end == REDIS_ANSWERED && reply->type == REDIS_REPLY_ERROR) {
+        on_error(subscription, reply);
+    } else if (end == REDIS_ANSWERED && last && subscription->asked == subscription->link) {
+        subscription->hops = 0;
         set(subscription, true, true);
+    } else if (last) {
+        ask_if_due(subscription); /* that was elsewhere, or is lost */
+    }
     release_if_done(subscription);
 }
 
@@ -137,7 +163,8 @@ static void ask(struct subscription *subscription, bool subscribe)
     if (subscription->kind == REDIS_SHARD && !subscribe)
         request->sunsubscribed = request_last_word(request, subscription->name.size);
     subscription->unanswered++;
-    link_submit(redis->subscriptions.link, request, &how);
+    subscription->asked = subscription->link;
+    link_submit(subscription->link, request, &how);
 }
 
 static void each(struct redis *redis, void (*visit)(struct subscription *subscription))
@@ -151,9 +178,20 @@ static void each(struct redis *redis, void (*visit)(struct subscription *subscri
     }
 }
 
+/* Shard channels are where their slot is. */
+static struct redis_link *link_for(const struct subscription *subscription)
+{
+    struct redis *redis = subscription->redis;
+
+    if (redis->cluster && subscription->kind == REDIS_SHARD)
+        return redis_cluster_shard_link(redis->cluster, slot_of(subscription->name));
+    return redis->subscriptions.link;
+}
+
 static void ask_if_due(struct subscription *subscription)
 {
-    if (subscription->wanted && !subscription->confirmed && subscription->unanswered == 0)
+    if (subscription->wanted && !subscription->confirmed && subscription->unanswered == 0 &&
+        subscription->link && link_is_up(subscription->link))
         ask(subscription, true);
 }
 
@@ -161,8 +199,7 @@ static void try_again(struct timer *timer)
 {
     struct redis *redis = CONTAINER_OF(timer, struct redis, subscriptions.again);
 
-    if (link_is_up(redis->subscriptions.link))
-        each(redis, ask_if_due);
+    each(redis, ask_if_due);
 }
 
 /* ---- from the link ---- */
@@ -174,17 +211,43 @@ static void link_up(void *owner)
 
 static void forget_confirmation(struct subscription *subscription)
 {
-    set(subscription, subscription->wanted, false);
+    if (subscription->wanted && subscription->link && !link_is_up(subscription->link))
+        set(subscription, true, false);
 }
 
 static void link_down(void *owner, const char *reason)
 {
     struct redis *redis = owner;
-    bool missed = redis->subscriptions.confirmed > 0;
+    uint32_t before = redis->subscriptions.confirmed;
 
     (void)reason;
+    if (redis->cluster)
+        redis_cluster_doubt(redis->cluster);
     each(redis, forget_confirmation);
-    if (missed)
+    if (redis->subscriptions.confirmed < before)
+        gap(redis);
+}
+
+/* Where it is wanted now; what it was elsewhere counts no more. */
+static void route(struct subscription *subscription)
+{
+    struct redis_link *link = subscription->wanted ? link_for(subscription) : NULL;
+
+    if (link == subscription->link)
+        return;
+    subscription->link = link;
+    if (!subscription->wanted)
+        return;
+    set(subscription, true, false);
+    ask_if_due(subscription);
+}
+
+void subscriptions_route(struct redis *redis)
+{
+    uint32_t before = redis->subscriptions.confirmed;
+
+    each(redis, route);
+    if (redis->subscriptions.confirmed < before)
         gap(redis);
 }
 
@@ -219,8 +282,8 @@ static void on_withdrawn(struct redis *redis, struct str channel)
         return;
     set(subscription, true, false);
     gap(redis);
-    if (!redis->freed && subscription->unanswered == 0)
-        ask(subscription, true);
+    if (!redis->freed)
+        ask_if_due(subscription);
 }
 
 static void link_pushed(void *owner, const struct redisReply *reply)
@@ -236,6 +299,8 @@ static void link_pushed(void *owner, const struct redisReply *reply)
     else
         on_withdrawn(owner, word(reply, 1));
 }
+
+const struct link_events subscription_events = {link_up, link_down, link_pushed};
 
 /* ---- interface ---- */
 
@@ -258,23 +323,22 @@ static struct subscription *subscription_new(struct redis *redis, enum redis_kin
 
 bool redis_subscribe(struct redis *redis, enum redis_kind kind, struct str name)
 {
-    static const struct link_events events = {link_up, link_down, link_pushed};
     struct subscriptions *all = &redis->subscriptions;
     struct subscription *subscription = map_get(&all->names[kind], name);
 
     if (subscription && subscription->wanted)
         return true;
     if (!all->link)
-        all->link = link_new(redis, &redis->place, &events, redis);
+        all->link = link_new(redis, &redis->place, &subscription_events, redis);
     if (!all->link)
         return false;
     if (!subscription)
         subscription = subscription_new(redis, kind, name);
     if (!subscription)
         return false;
+    subscription->link = link_for(subscription);
     set(subscription, true, false);
-    if (link_is_up(all->link))
-        ask(subscription, true);
+    ask_if_due(subscription);
     return true;
 }
 
@@ -285,7 +349,7 @@ void redis_unsubscribe(struct redis *redis, enum redis_kind kind, struct str nam
     if (!subscription || !subscription->wanted)
         return;
     set(subscription, false, false);
-    if (link_is_up(redis->subscriptions.link))
+    if (subscription->link && link_is_up(subscription->link))
         ask(subscription, false);
     release_if_done(subscription);
 }

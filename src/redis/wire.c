@@ -76,12 +76,12 @@ __attribute__((format(printf, 3, 4))) static void fail(struct wire *wire, enum w
 
 /* ---- sending ---- */
 
-void wire_send(struct wire *wire, struct redis_request *request)
+static void put(struct wire *wire, struct redis_request *request)
 {
     list_add_last(&wire->pending, &request->link);
     net_conn_send(wire->conn, request->frame);
     request_sent(request);
-    if (request->sunsubscribed.size == 0) {
+    if (request->sunsubscribed.size == 0 && !request->routed) {
         frame_unref(request->frame);
         request->frame = NULL;
     }
@@ -90,6 +90,14 @@ void wire_send(struct wire *wire, struct redis_request *request)
 size_t wire_queued(const struct wire *wire)
 {
     return wire->conn ? net_conn_queued(wire->conn) : 0;
+}
+
+/* An answer that says nothing to us. */
+static void ignored(void *owner, const struct redisReply *reply, enum redis_end end)
+{
+    (void)owner;
+    (void)reply;
+    (void)end;
 }
 
 /* Something of the wire's own. */
@@ -103,8 +111,18 @@ static bool say(struct wire *wire, redis_answer *answer, const struct str *argv,
     request->answer = answer;
     request->owner = wire;
     request->timeout_ms = SILENT_MS;
-    wire_send(wire, request);
+    put(wire, request);
     return true;
+}
+
+/* Without ASKING (out of memory) the node sends it back, and it comes again. */
+void wire_send(struct wire *wire, struct redis_request *request)
+{
+    const struct str asking[] = {STR("ASKING")};
+
+    if (request->asking)
+        say(wire, ignored, asking, 1);
+    put(wire, request);
 }
 
 /* ---- handshake ---- */
@@ -173,14 +191,6 @@ static void selected(void *owner, const struct redisReply *reply, enum redis_end
              reply->str);
 }
 
-/* A user who may do little may not name itself, and need not. */
-static void named(void *owner, const struct redisReply *reply, enum redis_end end)
-{
-    (void)owner;
-    (void)reply;
-    (void)end;
-}
-
 static void greeted(void *owner, const struct redisReply *reply, enum redis_end end)
 {
     struct wire *wire = owner;
@@ -223,7 +233,7 @@ static bool shake_hands(struct wire *wire)
         good = good && say(wire, selected, select, 2);
     }
     if (name[2].size > 0)
-        good = good && say(wire, named, name, 3);
+        good = good && say(wire, ignored, name, 3); /* a user may not be allowed to */
     if (place->must_be_master)
         good = good && say(wire, told_role, role, 1);
     return good && say(wire, greeted, ping, 1);
@@ -254,7 +264,8 @@ static bool is_push(const struct wire *wire, const struct redisReply *reply)
 static void on_reply(struct wire *wire, struct redisReply *reply)
 {
     if (!is_push(wire, reply) && !list_empty(&wire->pending)) {
-        request_answer(CONTAINER_OF(wire->pending.next, struct redis_request, link), reply);
+        request_answer(CONTAINER_OF(wire->pending.next, struct redis_request, link), reply,
+                       &wire->place->server);
         return;
     }
     if (is_push(wire, reply)) {
@@ -336,13 +347,6 @@ static const struct net_conn_handler handler = {.readable = readable, .closed = 
 
 /* ---- checks ---- */
 
-static void checked(void *owner, const struct redisReply *reply, enum redis_end end)
-{
-    (void)owner;
-    (void)reply;
-    (void)end;
-}
-
 /* How long the server owes a reply, and how long it may. */
 static bool is_silent(const struct wire *wire, uint64_t now_ms)
 {
@@ -377,7 +381,7 @@ static void check(struct timer *timer)
         return;
     }
     if (list_empty(&wire->pending) && now_ms - wire->heard_ms >= IDLE_MS)
-        say(wire, checked, ping, 1); /* out of memory: the next check tries again */
+        say(wire, ignored, ping, 1); /* out of memory: the next check tries again */
     timer_start(net_loop_timers(wire->redis->loop), timer, CHECK_EVERY_MS);
 }
 
