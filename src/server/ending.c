@@ -150,7 +150,8 @@ void ending_begin(struct ending *ending, struct handover *successor)
     ending->phase = ENDING_GRACE;
     ending->successor = successor;
     ending->deadline_ms = now(ending) + ending->drain->deadline_ms;
-    health_set(ending->health, "draining", true);
+    if (!successor) /* who asks at our address asks for the successor, too */
+        health_set(ending->health, "draining", true);
     if (grace_ms == 0)
         begin_window(ending);
     else

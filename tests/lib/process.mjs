@@ -11,10 +11,11 @@ const running = new Set();
 process.once("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 
 export class ServerProcess {
-  constructor(command, args, { env = {}, cwd } = {}) {
+  // `descriptors` are what it finds from 3 on.
+  constructor(command, args, { env = {}, cwd, descriptors = [] } = {}) {
     this.lines = [];
     this.output = "";
-    this.child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+    this.child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe", ...descriptors] });
     running.add(this.child);
     let rest = "";
     this.child.stderr.setEncoding("utf8").on("data", (text) => {
