@@ -125,6 +125,30 @@ static void iteration_survives_adding_and_removing(void **state)
     map_free(&map);
 }
 
+static void any_value_may_be_picked_and_no_removed_one(void **state)
+{
+    struct map map;
+    char room[64];
+    bool picked[20] = {false};
+    (void)state;
+
+    map_init(&map);
+    assert_null(map_pick(&map, 7));
+    for (int i = 0; i < 20; i++)
+        map_put(&map, key_of(i, room), &values[i]);
+    for (int i = 10; i < 20; i++)
+        map_remove(&map, key_of(i, room));
+    for (uint32_t number = 0; number < 1000; number++) {
+        void *value = map_pick(&map, number * UINT32_C(2654435761));
+
+        assert_non_null(value);
+        picked[(char *)value - values] = true;
+    }
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(picked[i], i < 10);
+    map_free(&map);
+}
+
 static void an_empty_map_holds_no_memory(void **state)
 {
     struct map map;
@@ -145,6 +169,7 @@ int main(void)
         cmocka_unit_test(survives_any_mix_of_puts_and_removes),
         cmocka_unit_test(iterates_in_the_order_of_insertion),
         cmocka_unit_test(iteration_survives_adding_and_removing),
+        cmocka_unit_test(any_value_may_be_picked_and_no_removed_one),
         cmocka_unit_test(an_empty_map_holds_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
