@@ -142,11 +142,15 @@ bool eio_server_matches(const struct eio_server *server, struct str target);
 void eio_server_request(struct eio_server *server, struct http_exchange *exchange);
 
 /*
- * The server is about to end and takes no new connections. Clients that poll over connections of
- * their own for each request could not come back for a close: whatever answers such a poll from
- * now on ends the session, too, with EIO_SERVER_SHUTDOWN. Handshakes over polling are refused.
+ * The server is about to end. Clients that poll over a new connection for each request could not
+ * come back for a close once nobody listens: whatever answers such a poll from now on ends the
+ * session, too, with EIO_SERVER_SHUTDOWN. When it is no longer `listening`, handshakes over polling
+ * are refused.
  */
-void eio_server_drain(struct eio_server *server);
+void eio_server_drain(struct eio_server *server, bool listening);
+
+/* Sessions whose clients poll, but have no poll pending: the next one is on its way. */
+uint32_t eio_server_between_polls(const struct eio_server *server);
 
 /* Closes up to `count` sessions as eio_server_close() does, in an order that tells nothing of their
  * age. Those that poll, but have no poll pending, are closed by their next one. */

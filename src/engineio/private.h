@@ -49,6 +49,7 @@ struct eio_server {
     struct frame *initial;  /* the initial packet, or NULL */
     uint64_t busy_until_ns; /* with handshakes (base/rate.h) */
     bool draining;
+    bool listening; /* while it drains */
     bool closed;
 };
 

@@ -79,9 +79,25 @@ void eio_server_free(struct eio_server *server)
     free(server);
 }
 
-void eio_server_drain(struct eio_server *server)
+void eio_server_drain(struct eio_server *server, bool listening)
 {
     server->draining = true;
+    server->listening = listening;
+}
+
+uint32_t eio_server_between_polls(const struct eio_server *server)
+{
+    uint32_t cursor = 0;
+    uint32_t count = 0;
+    void *value;
+
+    while (map_next(&server->sessions, &cursor, NULL, &value)) {
+        const struct eio_session *session = value;
+
+        count +=
+            session->transport == EIO_POLLING && session->state == EIO_OPEN && !session->poll;
+    }
+    return count;
 }
 
 /* A client in the midst of an upgrade may not hear of a close on either transport, so it is left
@@ -364,7 +380,7 @@ static void open_plain(struct eio_server *server, struct http_exchange *exchange
     if (!speaks(server, query->protocol))
         answer_error(server, exchange, UNSUPPORTED_PROTOCOL,
                      str_from(messages[UNSUPPORTED_PROTOCOL]));
-    else if (server->draining || server->closed)
+    else if ((server->draining && !server->listening) || server->closed)
         eio_answer_empty(server, exchange, 503);
     else
         polling_handshake(server, exchange, query);

@@ -203,6 +203,18 @@ static void resume(struct timer *timer)
     net_loop_modify(listener->server->options.loop, &listener->io, EPOLLIN);
 }
 
+void net_server_accept(struct net_server *server, bool accept)
+{
+    for (int i = 0; i < server->listener_count; i++) {
+        struct listener *listener = server->listeners[i];
+
+        if (!listener->open)
+            continue;
+        timer_stop(net_loop_timers(server->options.loop), &listener->resume);
+        net_loop_modify(server->options.loop, &listener->io, accept ? (uint32_t)EPOLLIN : 0);
+    }
+}
+
 /* Nothing was accepted: either the peer has given up already, or accept() fails and would go on
  * failing, with the loop spinning around it. */
 static void look_at_failure(struct listener *listener)

@@ -66,6 +66,9 @@ int net_server_listeners(const struct net_server *server);
 /* The port that listener `index` really has; 0 for unix sockets. */
 uint16_t net_server_port(const struct net_server *server, int index);
 
+/* Accepts, or leaves connections in the kernel's queue for a while. A new server accepts. */
+void net_server_accept(struct net_server *server, bool accept);
+
 /* Shows the sockets with their names (net/inherited.h) to whoever takes them over. */
 void net_server_show(const struct net_server *server,
                      void (*show)(void *owner, const char *name, int fd), void *owner);

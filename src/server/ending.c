@@ -6,6 +6,8 @@ enum {
     TICK_MIN_MS = 10,
     TICK_MAX_MS = 30,
     REST_TICK_MS = 10,
+    POLLS_TICK_MS = 5,
+    POLLS_MS = 1000, /* for polls that are on their way */
 
     /* For what is idle: peers that do not answer a close, connections without a first request. */
     IDLE_MS = 3000,
@@ -44,6 +46,8 @@ uint32_t ending_share(uint32_t sessions, uint64_t passed_ms, uint64_t left_ms, u
 void ending_now(struct ending *ending)
 {
     timer_stop(net_loop_timers(ending->loop), &ending->timer);
+    if (ending->successor)
+        listeners_leave(ending->listeners);
     eio_server_close(ending->engine);
     net_conns_end(ending->loop);
     net_loop_stop(ending->loop);
@@ -98,14 +102,36 @@ static void begin_window(struct ending *ending)
     ending->phase = ENDING_WINDOW;
     ending->window_end_ms = end_ms < ending->deadline_ms ? end_ms : ending->deadline_ms;
     ending->ticked_ms = now(ending);
-    if (ending->successor)
+    if (ending->successor) {
         listeners_leave(ending->listeners);
-    else
+        handover_go(ending->successor);
+    } else {
         listeners_stop(ending->listeners);
-    ending->save(ending->owner, ending->successor);
-    eio_server_drain(ending->engine);
+    }
+    eio_server_drain(ending->engine, false);
     net_conns_stop(ending->loop);
     window(ending);
+}
+
+static void polls(struct ending *ending)
+{
+    if (now(ending) >= ending->listening_until_ms ||
+        eio_server_between_polls(ending->engine) == 0)
+        begin_window(ending);
+    else
+        tick_after(ending, POLLS_TICK_MS);
+}
+
+static void begin_polls(struct ending *ending)
+{
+    uint64_t until_ms = now(ending) + POLLS_MS;
+
+    ending->phase = ENDING_POLLS;
+    ending->listening_until_ms =
+        until_ms < ending->deadline_ms ? until_ms : ending->deadline_ms;
+    ending->save(ending->owner, ending->successor);
+    eio_server_drain(ending->engine, true);
+    polls(ending);
 }
 
 static void tick(struct timer *timer)
@@ -116,7 +142,10 @@ static void tick(struct timer *timer)
     case ENDING_NOT:
         break;
     case ENDING_GRACE:
-        begin_window(ending);
+        begin_polls(ending);
+        break;
+    case ENDING_POLLS:
+        polls(ending);
         break;
     case ENDING_WINDOW:
         window(ending);
@@ -153,7 +182,7 @@ void ending_begin(struct ending *ending, struct handover *successor)
     if (!successor) /* who asks at our address asks for the successor, too */
         health_set(ending->health, "draining", true);
     if (grace_ms == 0)
-        begin_window(ending);
+        begin_polls(ending);
     else
         tick_after(ending, grace_ms < ending->drain->deadline_ms ? grace_ms
                                                                  : ending->drain->deadline_ms);

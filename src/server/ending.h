@@ -2,6 +2,9 @@
  * ending: how a worker leaves: unready for a while, then without listeners, its sessions closed one
  * by one over a window, until nobody is left or the deadline comes.
  *
+ * Clients that poll may be between two polls when it begins, and find nobody when they come back:
+ * the listeners wait for these polls, a second at most.
+ *
  * The window spares whoever the clients go to next: each session's time in it is chosen at random.
  * Requests that run are answered, connections without one end. When a successor has taken over the
  * listeners, there is no need to be unready first, and they are left to it.
@@ -25,6 +28,7 @@
 enum ending_phase {
     ENDING_NOT,
     ENDING_GRACE,
+    ENDING_POLLS, /* listeners are open for polls that are on their way */
     ENDING_WINDOW,
     ENDING_REST, /* all sessions are closed; last bytes and running requests */
     ENDING_LAST,
@@ -48,6 +52,7 @@ struct ending {
     enum ending_phase phase;
     struct handover *successor;
     struct timer timer;
+    uint64_t listening_until_ms;
     uint64_t ticked_ms;
     uint64_t window_end_ms;
     uint64_t busy_ms; /* when something was at work last */

@@ -16,6 +16,7 @@ enum kind {
     LISTENER = 'l', /* with a descriptor */
     BEGIN = 'b',
     READY = 'r',
+    GO = 'g',
     FAILED = 'f',
     BLOB = 'd', /* with a descriptor: memory */
 };
@@ -39,6 +40,7 @@ struct handover {
     char reason[HANDOVER_TEXT_MAX];
     struct list blobs;
     size_t waiting; /* bytes of the blobs */
+    bool ours;      /* the listeners */
     void (*arrived)(void *owner, struct handover *handover, const char *name);
     void *owner;
 };
@@ -208,6 +210,11 @@ const char *handover_reason(const struct handover *handover)
     return handover->reason;
 }
 
+bool handover_go(struct handover *handover)
+{
+    return send_message(handover, GO, STR(""), -1);
+}
+
 static bool write_all(int fd, struct str bytes)
 {
     while (bytes.size > 0) {
@@ -365,10 +372,18 @@ bool handover_receive(struct handover *handover)
     while ((receipt = receive_message(handover, &message)) == RECEIVED) {
         if (message.kind == BLOB)
             take_blob(handover, &message);
+        else if (message.kind == GO)
+            handover->ours = true;
         if (message.fd >= 0)
             close(message.fd);
     }
+    handover->ours = handover->ours || receipt == RECEIVED_END;
     return receipt == RECEIVED_NOTHING;
+}
+
+bool handover_is_ours(const struct handover *handover)
+{
+    return handover->ours;
 }
 
 void handover_on_arrival(struct handover *handover,

@@ -3,9 +3,10 @@
  * new process inherits.
  *
  * The old one gives its listening sockets with their names, before the new one starts. The new one
- * says that it is ready, or why it cannot be. From then on the old one may put blobs, each under a
- * name, until it ends: state that the new one goes on with. A blob is memory that the new process
- * maps, so neither waits for the other.
+ * says that it is ready, or why it cannot be; when the old one has stopped accepting connections it
+ * says so, so that only one of them accepts at a time. From "ready" on the old one may put blobs,
+ * each under a name, until it ends: state that the new one goes on with. A blob is memory that the
+ * new process reads when it likes, so neither waits for the other.
  *
  *     old                                          new
  *     handover_new()
@@ -15,6 +16,7 @@
  *                                                  handover_ready() or handover_fail()
  *     handover_hear() → HANDOVER_READY
  *     handover_put("recovery", …)                  handover_receive(), handover_take("recovery")
+ *     handover_go()                                handover_receive() → it accepts
  *
  * Callers   server/process and server/restart; whoever has state to hand over puts and takes.
  * Owner     process and restart own their sides; what handover_take() gives is the caller's.
@@ -66,6 +68,9 @@ bool handover_begin(struct handover *handover);
 enum handover_news handover_hear(struct handover *handover);
 const char *handover_reason(const struct handover *handover);
 
+/* Nothing is accepted here any more. */
+bool handover_go(struct handover *handover);
+
 /* Copies the bytes for the new process. Legal once it is ready. False: it will not get them. */
 bool handover_put(struct handover *handover, const char *name, struct str bytes);
 
@@ -82,6 +87,9 @@ void handover_fail(struct handover *handover, struct str reason);
 
 /* Reads what has come. False when the old process has ended and nothing more will come. */
 bool handover_receive(struct handover *handover);
+
+/* The old process has stopped accepting, or has ended. */
+bool handover_is_ours(const struct handover *handover);
 
 /* Has `arrived` called for each blob that handover_receive() reads. */
 void handover_on_arrival(struct handover *handover,

@@ -277,6 +277,11 @@ uint32_t listeners_connections(const struct listeners *listeners)
     return net_server_connections(listeners->net);
 }
 
+void listeners_accept(struct listeners *listeners, bool accept)
+{
+    net_server_accept(listeners->net, accept);
+}
+
 static void give(void *owner, const char *name, int fd)
 {
     handover_give(owner, name, fd);

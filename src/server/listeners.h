@@ -43,6 +43,9 @@ uint32_t listeners_connections(const struct listeners *listeners);
 /* The most at a time since the last call. */
 uint32_t listeners_take_most(struct listeners *listeners);
 
+/* Accepts, or leaves connections in the kernel's queue for a while. */
+void listeners_accept(struct listeners *listeners, bool accept);
+
 /* Gives the sockets to a process that is about to start. */
 void listeners_give(const struct listeners *listeners, struct handover *successor);
 

@@ -13,6 +13,10 @@
 
 enum {
     ERROR_MAX = 512, /* bytes of a sentence */
+
+    /* For the server before to stop accepting, which takes it a second at most; a hung one must not
+     * keep this one from serving. */
+    GO_PATIENCE_MS = 5000,
 };
 
 struct process {
@@ -25,6 +29,7 @@ struct process {
     struct worker *worker;
     struct net_io signals;
     struct net_io from_predecessor;
+    struct timer patience; /* runs until we accept connections */
     bool ending;
 };
 
@@ -144,12 +149,26 @@ static void leave_predecessor(struct process *process)
     process->predecessor = NULL;
 }
 
+static void accept_now(struct process *process)
+{
+    timer_stop(net_loop_timers(worker_loop(process->worker)), &process->patience);
+    worker_accept(process->worker, true);
+}
+
+static void out_of_patience(struct timer *timer)
+{
+    accept_now(CONTAINER_OF(timer, struct process, patience));
+}
+
 static void predecessor_ready(struct net_io *io, uint32_t events)
 {
     struct process *process = CONTAINER_OF(io, struct process, from_predecessor);
+    bool more = handover_receive(process->predecessor);
 
     (void)events;
-    if (handover_receive(process->predecessor))
+    if (timer_running(&process->patience) && handover_is_ours(process->predecessor))
+        accept_now(process);
+    if (more)
         return;
     log_info(&process->log, "the server before has ended", LOG_END);
     leave_predecessor(process);
@@ -168,6 +187,9 @@ static bool watch_predecessor(struct process *process)
         process->from_predecessor.fd = -1;
         return false;
     }
+    worker_accept(process->worker, false);
+    timer_start(net_loop_timers(worker_loop(process->worker)), &process->patience,
+                GO_PATIENCE_MS);
     return true;
 }
 
@@ -210,6 +232,7 @@ struct process *process_new(char **argv, struct cfg_report *report)
     process->argv = argv;
     process->signals.fd = -1;
     process->from_predecessor.fd = -1;
+    timer_init(&process->patience, out_of_patience);
     process->log = (struct log){.fd = STDERR_FILENO, .level = LOG_INFO, .format = LOG_TEXT};
     process->binary = restart_find_binary(argv[0]);
     process->inherited = inherited_new();
@@ -257,6 +280,7 @@ static void tell_ready(struct process *process)
 
 static void stop(struct process *process)
 {
+    timer_stop(net_loop_timers(worker_loop(process->worker)), &process->patience);
     leave_predecessor(process);
     if (process->restart)
         restart_cancel(process->restart);

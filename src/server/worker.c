@@ -361,6 +361,11 @@ void worker_reload(struct worker *worker)
     listeners_reload(worker->listeners);
 }
 
+void worker_accept(struct worker *worker, bool accept)
+{
+    listeners_accept(worker->listeners, accept);
+}
+
 void worker_give_listeners(const struct worker *worker, struct handover *successor)
 {
     listeners_give(worker->listeners, successor);

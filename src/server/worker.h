@@ -34,6 +34,9 @@ const struct log *worker_log(const struct worker *worker);
 /* Loads the certificates anew. */
 void worker_reload(struct worker *worker);
 
+/* Accepts connections, or leaves them waiting for a while. */
+void worker_accept(struct worker *worker, bool accept);
+
 /* Gives the listening sockets to a process that is about to start. */
 void worker_give_listeners(const struct worker *worker, struct handover *successor);
 

@@ -24,7 +24,7 @@ static void sessions_are_closed_as_many_as_asked_for(void **state)
     (void)state;
     for (int i = 0; i < 8; i++)
         open_websocket("");
-    eio_server_drain(t.server);
+    eio_server_drain(t.server, false);
     eio_server_close_some(t.server, 0);
     assert_int_equal(eio_server_sessions(t.server), 8);
     eio_server_close_some(t.server, 3);
@@ -43,7 +43,7 @@ static void a_pending_poll_gets_what_is_queued_and_the_close(void **state)
     struct eio_session *session = t.session;
 
     poll(client);
-    eio_server_drain(t.server);
+    eio_server_drain(t.server, false);
     send_text(session, "last");
     drain_all();
     assert_polled(client, "4last\x1e"
@@ -57,7 +57,7 @@ static void a_session_without_a_poll_is_closed_by_its_next_one(void **state)
     int client = open_polling();
     struct eio_session *session = t.session;
 
-    eio_server_drain(t.server);
+    eio_server_drain(t.server, false);
     drain_all();
     assert_int_equal(eio_server_sessions(t.server), 1);
     drain_all();
@@ -77,7 +77,7 @@ static void such_a_poll_gets_a_noop_and_the_close_when_nothing_is_queued(void **
     (void)state;
     int client = open_polling();
 
-    eio_server_drain(t.server);
+    eio_server_drain(t.server, false);
     drain_all();
     poll(client);
     assert_polled(client, "6\x1e"
@@ -91,7 +91,7 @@ a_client_that_does_not_keep_its_connection_is_closed_with_what_it_is_sent(void *
     (void)state;
     int client = open_polling();
 
-    eio_server_drain(t.server);
+    eio_server_drain(t.server, false);
     poll_once(client);
     assert_false(is_closed(client));
     send_text(t.session, "hello");
@@ -117,7 +117,7 @@ static void one_of_protocol_3_and_one_of_jsonp_understand_it(void **state)
     get(jsonp, "EIO=4&transport=polling&j=0");
     read_all(jsonp);
     request(jsonp, "GET", "EIO=4&transport=polling&j=0&sid=$sid", "", NULL);
-    eio_server_drain(t.server);
+    eio_server_drain(t.server, false);
     send_text(old, "a");
     turns();
     assert_true(read_all(client));
@@ -134,7 +134,7 @@ static void a_client_that_keeps_its_connection_stays(void **state)
     (void)state;
     int client = open_polling();
 
-    eio_server_drain(t.server);
+    eio_server_drain(t.server, false);
     poll(client);
     net_conns_stop(t.loop);
     send_text(t.session, "hello");
@@ -156,7 +156,7 @@ static void an_upgrade_that_is_going_on_comes_to_its_end(void **state)
 
     send_packet(ws, "2probe");
     read_all(ws);
-    eio_server_drain(t.server);
+    eio_server_drain(t.server, false);
     poll_once(client);
     send_text(t.session, "over polling");
     turns();
@@ -174,11 +174,29 @@ static void polling_handshakes_are_refused_and_websockets_let_in(void **state)
     (void)state;
     int client = new_client();
 
-    eio_server_drain(t.server);
+    eio_server_drain(t.server, false);
     get(client, "EIO=4&transport=polling");
     assert_answer(client, ANSWER_EMPTY("503 Service Unavailable"));
     open_websocket("");
     assert_int_equal(eio_server_sessions(t.server), 1);
+}
+
+static void polls_that_are_on_their_way_are_counted(void **state)
+{
+    (void)state;
+    int client = open_polling();
+
+    open_websocket("");
+    get(client, "EIO=4&transport=polling");
+    read_all(client);
+    assert_int_equal(eio_server_between_polls(t.server), 2);
+    eio_server_drain(t.server, true);
+    poll(client);
+    assert_int_equal(eio_server_between_polls(t.server), 1);
+    int late = new_client();
+    get(late, "EIO=4&transport=polling");
+    assert_true(read_all(late) || t.answer.size > 0);
+    assert_int_equal(eio_server_between_polls(t.server), 2);
 }
 
 int main(void)
@@ -192,6 +210,7 @@ int main(void)
         SESSION_TEST(one_of_protocol_3_and_one_of_jsonp_understand_it),
         SESSION_TEST(a_client_that_keeps_its_connection_stays),
         SESSION_TEST(an_upgrade_that_is_going_on_comes_to_its_end),
+        SESSION_TEST(polls_that_are_on_their_way_are_counted),
         SESSION_TEST(polling_handshakes_are_refused_and_websockets_let_in),
     };
 

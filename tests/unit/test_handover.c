@@ -114,6 +114,27 @@ static void the_old_one_hears_that_the_new_one_is_ready(void **state)
     assert_int_equal(handover_hear(old), HANDOVER_ENDED);
 }
 
+static void the_new_one_hears_when_the_listeners_are_its_own(void **state)
+{
+    (void)state;
+    join(theirs);
+    assert_true(handover_receive(new));
+    assert_false(handover_is_ours(new));
+    assert_true(handover_go(old));
+    assert_true(handover_receive(new));
+    assert_true(handover_is_ours(new));
+}
+
+static void they_are_when_the_old_one_has_ended_without_a_word(void **state)
+{
+    (void)state;
+    join(theirs);
+    handover_free(old);
+    old = NULL;
+    assert_false(handover_receive(new));
+    assert_true(handover_is_ours(new));
+}
+
 static void the_old_one_hears_why_the_new_one_cannot_be(void **state)
 {
     char text[2 * HANDOVER_TEXT_MAX];
@@ -218,6 +239,8 @@ int main(void)
         TEST(listeners_come_with_their_names),
         TEST(a_process_that_nobody_started_so_joins_nothing),
         TEST(the_old_one_hears_that_the_new_one_is_ready),
+        TEST(the_new_one_hears_when_the_listeners_are_its_own),
+        TEST(they_are_when_the_old_one_has_ended_without_a_word),
         TEST(the_old_one_hears_why_the_new_one_cannot_be),
         TEST(blobs_are_taken_by_name_the_oldest_first),
         TEST(what_was_put_outlives_the_old_process),
