@@ -8,12 +8,13 @@
 /* Redis matches patterns as globs: a namespace's name stands for itself. */
 static bool name_pattern(struct bus_nsp *nsp)
 {
+    static const struct str special = STR("*?[]\\");
     struct bus_channel *main = &nsp->channels[BUS_MAIN];
     struct buf pattern;
 
     buf_init(&pattern, SIZE_MAX);
     for (size_t i = 0; i < nsp->base.size; i++) {
-        if (memchr("*?[]\\", nsp->base.at[i], 5))
+        if (memchr(special.at, nsp->base.at[i], special.size))
             buf_add_byte(&pattern, '\\');
         buf_add_byte(&pattern, nsp->base.at[i]);
     }

@@ -86,7 +86,10 @@ static size_t copy_bytes(const struct copy *copy)
 /* Nobody waits for its entry any more; the answer to its XADD may be still to come. */
 static void forget(struct copy *copy)
 {
-    copy->stream->waiting_bytes -= copy_bytes(copy);
+    struct stream *stream = copy->stream;
+
+    assert(stream);
+    stream->waiting_bytes -= copy_bytes(copy);
     copy->stream = NULL;
     list_remove(&copy->link);
     if (copy->answered)
@@ -104,7 +107,6 @@ static void hand_back(struct copy *copy)
     struct codec_decoded decoded;
     bool answered = copy->answered;
 
-    assert(copy->stream);
     copy->answered = false; /* it must outlive the call */
     forget(copy);
     if (nsp) {

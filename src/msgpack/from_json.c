@@ -127,15 +127,16 @@ static bool write_value(const struct conversion *conversion, uint32_t value)
     return write_object(conversion, value);
 }
 
-static bool convert(struct conversion *conversion, struct str json)
+static bool convert(struct buf *to, struct str json, const struct str *bins, uint32_t bin_count,
+                    bool safe)
 {
     struct json_doc doc;
+    const struct conversion conversion = {to, &doc, bins, bin_count, safe};
     bool good;
 
     if (!json_doc_init(&doc, json))
         return false;
-    conversion->doc = &doc;
-    good = write_value(conversion, 0) && !buf_failed(conversion->to);
+    good = write_value(&conversion, 0) && !buf_failed(to);
     json_doc_free(&doc);
     return good;
 }
@@ -143,16 +144,11 @@ static bool convert(struct conversion *conversion, struct str json)
 bool msgpack_from_json(struct buf *to, struct str json, const struct str *bins,
                        uint32_t bin_count)
 {
-    struct conversion conversion = {.to = to, .bins = bins, .bin_count = bin_count};
-
-    return convert(&conversion, json);
+    return convert(to, json, bins, bin_count, false);
 }
 
 bool msgpack_from_json_safe(struct buf *to, struct str json, const struct str *bins,
                             uint32_t bin_count)
 {
-    struct conversion conversion = {
-        .to = to, .bins = bins, .bin_count = bin_count, .safe = true};
-
-    return convert(&conversion, json);
+    return convert(to, json, bins, bin_count, true);
 }
