@@ -88,7 +88,7 @@ static void ended(void *owner, enum sio_ack_end how)
 
 static void emit(struct sio_socket *socket, const struct sio_event *event)
 {
-    static const struct sio_ack_handler handler = {answered, ended};
+    static const struct sio_ack_handler handler = {.answer = answered, .end = ended};
     const struct str all = STR("all");
     const struct sio_target target = {
         .nsp = sio_socket_namespace(socket), .rooms = &all, .room_count = 1};

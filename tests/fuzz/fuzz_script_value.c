@@ -80,8 +80,9 @@ static void run_snippet(lua_State *L, struct value_writer *writer, uint8_t which
 {
     static const struct str attachments[] = {STR("one"), STR("")};
     struct run run = {
-        writer, {json, attachments, 2},
-         snippets[which]
+        writer,
+        {.json = json, .attachments = attachments, .attachment_count = 2},
+        snippets[which],
     };
     bool plain = !memmem(json.at, json.size, "placeholder", strlen("placeholder")) &&
                  !memchr(json.at, '\\', json.size); /* which could spell it */
