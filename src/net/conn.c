@@ -572,21 +572,6 @@ static void ready(struct net_io *io, uint32_t events)
 
 /* ---- interface ---- */
 
-void net_conn_read_address(int fd, char address[NET_ADDRESS_MAX])
-{
-    struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
-    socklen_t size = sizeof(peer);
-
-    address[0] = 0;
-    if (getpeername(fd, (struct sockaddr *)&peer, &size) < 0)
-        return;
-    if (peer.ss_family == AF_INET)
-        inet_ntop(AF_INET, &((struct sockaddr_in *)&peer)->sin_addr, address, NET_ADDRESS_MAX);
-    else if (peer.ss_family == AF_INET6)
-        inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&peer)->sin6_addr, address,
-                  NET_ADDRESS_MAX);
-}
-
 static bool prepare_socket(int fd)
 {
     int on = 1;
@@ -631,20 +616,23 @@ void net_conn_set_handler(struct net_conn *conn, const struct net_conn_handler *
     conn->owner = owner;
 }
 
-bool net_conn_start_tls(struct net_conn *conn, struct tls_context *context)
+static bool start_tls(struct net_conn *conn, struct tls *tls)
 {
     assert(!conn->tls);
-    conn->tls = tls_new(context);
-    return conn->tls != NULL;
+    conn->tls = tls;
+    if (tls && tls_output(tls).size > 0)
+        net_loop_flush_later(conn->loop, &conn->flush);
+    return tls != NULL;
+}
+
+bool net_conn_start_tls(struct net_conn *conn, struct tls_context *context)
+{
+    return start_tls(conn, tls_new(context));
 }
 
 bool net_conn_start_tls_client(struct net_conn *conn, struct tls_trust *trust, const char *name)
 {
-    assert(!conn->tls);
-    conn->tls = tls_new_client(trust, name);
-    if (conn->tls)
-        net_loop_flush_later(conn->loop, &conn->flush);
-    return conn->tls != NULL;
+    return start_tls(conn, tls_new_client(trust, name));
 }
 
 const char *net_conn_failure(const struct net_conn *conn)

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 /*
- * The addresses of a name are tried one after the other. There is no time-out here: whoever dials
- * has one for all that it takes to be connected.
+ * The addresses of a name are tried one after the other, the last one for as long as whoever dials
+ * wants to wait.
  */
 
 enum {
@@ -21,6 +21,8 @@ enum {
     KEEPALIVE_EVERY_S = 5,
     KEEPALIVE_COUNT = 3,
     UNACKNOWLEDGED_MS = 15000,
+
+    NEXT_ADDRESS_MS = 1500, /* for one that does not answer at all, if there is another */
 };
 
 struct dial {
@@ -34,6 +36,7 @@ struct dial {
     size_t next;      /* address to try */
     struct net_io io; /* fd -1 while there is none */
     struct net_task start;
+    struct timer next_address;
     struct net_grave grave;
     char reason[REASON_MAX];
 };
@@ -46,6 +49,7 @@ static void bury(struct net_grave *grave)
 static void release(struct dial *dial)
 {
     net_task_cancel(&dial->start);
+    timer_stop(net_loop_timers(dial->loop), &dial->next_address);
     if (dial->lookup)
         lookup_cancel(dial->lookup);
     dial->lookup = NULL;
@@ -122,10 +126,22 @@ static void try_next(struct dial *dial)
         socklen_t size = address->ss_family == AF_INET ? sizeof(struct sockaddr_in)
                                                        : sizeof(struct sockaddr_in6);
 
-        if (try_address(dial, (const struct sockaddr *)address, size))
-            return;
+        if (!try_address(dial, (const struct sockaddr *)address, size))
+            continue;
+        if (dial->next < dial->addresses.count)
+            timer_start(net_loop_timers(dial->loop), &dial->next_address, NEXT_ADDRESS_MS);
+        return;
     }
     finish(dial, -1);
+}
+
+static void tired(struct timer *timer)
+{
+    struct dial *dial = CONTAINER_OF(timer, struct dial, next_address);
+
+    set_reason(dial, ETIMEDOUT);
+    drop_socket(dial);
+    try_next(dial);
 }
 
 static void ready(struct net_io *io, uint32_t events)
@@ -139,6 +155,7 @@ static void ready(struct net_io *io, uint32_t events)
         error = errno;
     if (error) {
         set_reason(dial, error);
+        timer_stop(net_loop_timers(dial->loop), &dial->next_address);
         drop_socket(dial);
         try_next(dial);
         return;
@@ -197,6 +214,7 @@ struct dial *dial_start(struct net_loop *loop, const struct redis_server *server
     snprintf(dial->unix_path, sizeof(dial->unix_path), "%s", unix_path);
     dial->io = (struct net_io){.fd = -1, .ready = ready};
     net_task_init(&dial->start, start);
+    timer_init(&dial->next_address, tired);
     net_loop_later(loop, &dial->start); /* nobody is called back from inside */
     return dial;
 }

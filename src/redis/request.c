@@ -51,8 +51,8 @@ static struct frame *encode(const struct str *argv, size_t argc)
         to = put_head(to, '$', argv[i].size);
         memcpy(to, argv[i].at, argv[i].size);
         to += argv[i].size;
-        memcpy(to, "\r\n", 2);
-        to += 2;
+        *to++ = '\r';
+        *to++ = '\n';
     }
     assert((size_t)(to - (char *)frame_payload(frame)) == size);
     return frame;

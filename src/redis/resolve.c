@@ -66,7 +66,7 @@ static void let_go(struct lookup *lookup)
 static void *resolve(void *argument)
 {
     struct lookup *lookup = argument;
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
     const uint64_t one = 1;
     char port[8];

@@ -137,7 +137,7 @@ static bool parse_server(const struct parse *parse, struct str text, struct str 
 {
     struct redis_options *options = parse->options;
     struct redis_server *server = &options->servers[options->server_count];
-    struct str host, port = default_port;
+    struct str host = STR(""), port = default_port;
     unsigned number;
 
     if (options->server_count == REDIS_SERVERS_MAX)

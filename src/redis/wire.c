@@ -14,8 +14,11 @@ enum {
     REPLY_BYTES_MAX = 1024 * 1024 * 1024, /* Redis's own limit is half of that */
 
     CHECK_EVERY_MS = 2000,
-    IDLE_MS = 5000,    /* silence after which a PING asks */
-    SILENT_MS = 10000, /* a server that owes a reply for so long is given up */
+    IDLE_MS = 5000, /* silence after which a PING asks */
+
+    /* A server that owes a reply for so long is given up. Not sooner: one that stalls for ten
+     * seconds and goes on has lost nothing, a link that is given up has. */
+    SILENT_MS = 15000,
 };
 
 struct wire {

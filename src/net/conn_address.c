@@ -1,0 +1,20 @@
+#include "net/conn_private.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+void net_conn_read_address(int fd, char address[NET_ADDRESS_MAX])
+{
+    struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
+    socklen_t size = sizeof(peer);
+
+    address[0] = 0;
+    if (getpeername(fd, (struct sockaddr *)&peer, &size) < 0)
+        return;
+    if (peer.ss_family == AF_INET)
+        inet_ntop(AF_INET, &((struct sockaddr_in *)&peer)->sin_addr, address, NET_ADDRESS_MAX);
+    else if (peer.ss_family == AF_INET6)
+        inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&peer)->sin6_addr, address,
+                  NET_ADDRESS_MAX);
+}
