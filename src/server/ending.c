@@ -59,9 +59,10 @@ static void rest(struct ending *ending)
 
     /* Those that come in late, and those whose poll has come meanwhile. */
     eio_server_close_some(ending->engine, sessions);
-    if (net_conns_stop(ending->loop) > 0)
+    if (net_conns_stop(ending->loop) > 0 || !ending->idle(ending->owner))
         ending->busy_ms = now(ending);
-    if (sessions == 0 && listeners_connections(ending->listeners) == 0) {
+    if (sessions == 0 && listeners_connections(ending->listeners) == 0 &&
+        ending->idle(ending->owner)) {
         net_loop_stop(ending->loop);
         return;
     }

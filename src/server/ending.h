@@ -46,6 +46,9 @@ struct ending {
     /* Called once, before the first session is closed: what is known of the sessions is saved now.
      * `successor` is NULL when no process takes over. */
     void (*save)(void *owner, struct handover *successor);
+
+    /* Nothing else has to be done before the end, such as writing what was saved. */
+    bool (*idle)(void *owner);
     void *owner;
 
     /* Its own from here. */

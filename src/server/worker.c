@@ -34,6 +34,26 @@ struct worker {
     struct ending ending;
 };
 
+/* --- health -------------------------------------------------------------------------------- */
+
+static uint32_t count_sessions(void *owner)
+{
+    return eio_server_sessions(((struct worker *)owner)->engine);
+}
+
+/* First of all, since others have reasons against it. */
+static void prepare_health(struct worker *worker)
+{
+    worker->health = (struct health){
+        .path = worker->config->health.path,
+        .live = worker->config->health.live,
+        .loop = worker->loop,
+        .started_ms = net_loop_now(worker->loop),
+        .sessions = count_sessions,
+        .owner = worker,
+    };
+}
+
 /* --- from configuration to options ---------------------------------------------------------- */
 
 static struct cors_policy cors_policy_of(struct worker *worker)
@@ -231,22 +251,9 @@ static struct client_files client_files_of(struct worker *worker)
     return files;
 }
 
-static uint32_t count_sessions(void *owner)
-{
-    return eio_server_sessions(((struct worker *)owner)->engine);
-}
-
 static bool make_listeners(struct worker *worker, struct inherited *inherited,
                            struct cfg_report *report)
 {
-    worker->health = (struct health){
-        .path = worker->config->health.path,
-        .live = worker->config->health.live,
-        .loop = worker->loop,
-        .started_ms = net_loop_now(worker->loop),
-        .sessions = count_sessions,
-        .owner = worker,
-    };
     worker->router.engine = worker->engine;
     worker->router.health = &worker->health;
     worker->router.client_files = client_files_of(worker);
@@ -286,6 +293,11 @@ static void save(void *owner, struct handover *successor)
     log_write_fields(&worker->log, LOG_INFO, STR("closing"), fields);
 }
 
+static bool is_idle(void *owner)
+{
+    return clustering_is_idle(((const struct worker *)owner)->clustering);
+}
+
 static void prepare_end(struct worker *worker)
 {
     worker->ending = (struct ending){
@@ -297,6 +309,7 @@ static void prepare_end(struct worker *worker)
         .health = &worker->health,
         .drain = &worker->config->drain,
         .save = save,
+        .idle = is_idle,
         .owner = worker,
     };
     ending_init(&worker->ending);
@@ -323,8 +336,11 @@ struct worker *worker_new(const char *name, struct str source, struct inherited 
     worker->log.format = worker->config->log_format;
 
     worker->loop = net_loop_new();
-    if (worker->loop && make_sio(worker, report) && make_deflater(worker) &&
-        make_engine(worker) && clustering_wait(worker->clustering, report) &&
+    if (!worker->loop)
+        goto fail;
+    prepare_health(worker);
+    if (make_sio(worker, report) && make_deflater(worker) && make_engine(worker) &&
+        clustering_wait(worker->clustering, report) &&
         make_listeners(worker, inherited, report)) {
         prepare_end(worker);
         give_back_start(&worker->give_back, worker->loop, worker->script, worker->listeners);
