@@ -101,6 +101,7 @@ struct cluster *cluster_new(const struct cluster_options *options)
                            .opened = opened,
                            .closing = closing,
                            .room = cluster->bus->type->room ? room_changed : NULL,
+                           .own_rooms = cluster->bus->type->wants_own_rooms,
                            .owner = cluster,
                        });
     return cluster;

@@ -210,6 +210,9 @@ struct frame *sio_namespace_frame(const struct sio_namespace *nsp, enum sio_pack
 
 struct sio_room *sio_room_find(const struct sio_namespace *nsp, struct str name);
 
+/* The socket has no other room yet. */
+void sio_own_room_enter(struct sio_socket *socket);
+
 /* Tells the observer of the rooms that exist. */
 void sio_rooms_tell(struct sio_namespace *nsp);
 

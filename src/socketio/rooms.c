@@ -14,22 +14,42 @@ struct sio_room *sio_room_find(const struct sio_namespace *nsp, struct str name)
     return map_get(&nsp->rooms, name);
 }
 
-static void tell(struct sio_namespace *nsp, const struct sio_room *room, bool exists)
+/* A room may be there twice: as a room, and as the flag of the socket whose own it is. */
+static void tell(struct sio_namespace *nsp, struct str name, bool own, bool exists)
 {
     const struct sio_observer *observer = &nsp->server->observer;
 
-    if (observer->room && room->told)
-        observer->room(observer->owner, nsp, room->name, exists);
+    if (!observer->room || (own && !observer->own_rooms))
+        return;
+    if (exists || !observer->own_rooms || !sio_namespace_has_room(nsp, name))
+        observer->room(observer->owner, nsp, name, exists);
+}
+
+static void tell_room(void *context, struct str name)
+{
+    struct sio_namespace *nsp = context;
+    const struct sio_room *room = sio_room_find(nsp, name);
+
+    tell(nsp, name, !room || !room->told, true);
 }
 
 void sio_rooms_tell(struct sio_namespace *nsp)
 {
-    uint32_t cursor = 0;
-    struct str name;
-    void *room;
+    sio_namespace_rooms(nsp, tell_room, nsp);
+}
 
-    while (map_next(&nsp->rooms, &cursor, &name, &room))
-        tell(nsp, room, true);
+void sio_own_room_enter(struct sio_socket *socket)
+{
+    socket->in_own_room = true;
+    tell(socket->nsp, sio_socket_id(socket), true, true);
+}
+
+static void leave_own_room(struct sio_socket *socket)
+{
+    if (!socket->in_own_room)
+        return;
+    socket->in_own_room = false;
+    tell(socket->nsp, sio_socket_id(socket), true, false);
 }
 
 /* The room of that name is `joiner`'s own, or that of another socket. */
@@ -58,7 +78,7 @@ static struct sio_room *room_make(const struct sio_socket *socket, struct str na
         free(room);
         return NULL;
     }
-    tell(nsp, room, true);
+    tell(nsp, room->name, !room->told, true);
     return room;
 }
 
@@ -66,8 +86,8 @@ static void room_release(struct sio_namespace *nsp, struct sio_room *room)
 {
     if (room->count > 0)
         return;
-    tell(nsp, room, false);
     map_remove(&nsp->rooms, room->name);
+    tell(nsp, room->name, !room->told, false);
     free(room);
 }
 
@@ -145,7 +165,7 @@ void sio_socket_leave(struct sio_socket *socket, struct str name)
     struct sio_room *room;
 
     if (is_own(socket, name)) {
-        socket->in_own_room = false;
+        leave_own_room(socket);
         return;
     }
     room = sio_room_find(socket->nsp, name);
@@ -156,7 +176,7 @@ void sio_socket_leave(struct sio_socket *socket, struct str name)
 
 void sio_rooms_leave(struct sio_socket *socket)
 {
-    socket->in_own_room = false;
+    leave_own_room(socket);
     while (!list_empty(&socket->rooms))
         remove_membership(CONTAINER_OF(socket->rooms.next, struct sio_membership, in_socket));
     assert(socket->room_count == 0);

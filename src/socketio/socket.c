@@ -192,7 +192,7 @@ static bool enter_own_room(struct sio_socket *socket)
 {
     if (socket->room_count > 0)
         return sio_socket_join(socket, sio_socket_id(socket));
-    socket->in_own_room = true;
+    sio_own_room_enter(socket);
     return true;
 }
 

@@ -281,12 +281,13 @@ void sio_namespace_rooms(const struct sio_namespace *nsp,
 /* Whether a socket is in the room. */
 bool sio_namespace_has_room(const struct sio_namespace *nsp, struct str room);
 
-/* Who wants to know which namespaces and rooms exist here: the cluster. Sockets' own rooms are not
- * told. No callback may change rooms or namespaces. */
+/* Who wants to know which namespaces and rooms exist here: the cluster. Sockets' own rooms are told
+ * if it asks for them, and may then be told twice. No callback may change rooms or namespaces. */
 struct sio_observer {
     void (*opened)(void *owner, struct sio_namespace *nsp);
     void (*closing)(void *owner, struct sio_namespace *nsp);
     void (*room)(void *owner, struct sio_namespace *nsp, struct str room, bool exists);
+    bool own_rooms;
     void *owner;
 };
 

@@ -102,6 +102,43 @@ static void an_observer_does_not_hear_of_own_rooms(void **state)
     expect_story(f, "disconnecting / transport close\ndisconnected / transport close\n");
 }
 
+/* Ids are of one length; which is which does not matter here. */
+static void observe_own_room(void *owner, struct sio_namespace *nsp, struct str room,
+                             bool exists)
+{
+    observe_room(owner, nsp, room.size == RANDOM_ID_SIZE ? STR("<id>") : room, exists);
+}
+
+static void an_observer_hears_of_own_rooms_if_it_asks_for_them(void **state)
+{
+    struct fixture *f = *state;
+    struct sio_handle first, second;
+    struct eio_session *one = join(f, "/", &first), *two;
+
+    sio_server_observe(f->server, &(struct sio_observer){
+                                      .room = observe_own_room,
+                                      .own_rooms = true,
+                                      .owner = f,
+                                  });
+    expect_story(f, "room / <id>\n");
+    two = join(f, "/", &second);
+    buf_reset(&f->story);
+    /* A room that stays as long as its socket is in it. */
+    sio_socket_join(socket_of(f, first), sio_socket_id(socket_of(f, second)));
+    sio_socket_leave(socket_of(f, first), sio_socket_id(socket_of(f, second)));
+    expect_story(f, "room / <id>\n");
+    sio_socket_join(socket_of(f, first), sio_socket_id(socket_of(f, second)));
+    sio_socket_leave(socket_of(f, second), sio_socket_id(socket_of(f, second)));
+    expect_story(f, "room / <id>\n");
+    sio_socket_leave(socket_of(f, first), sio_socket_id(socket_of(f, second)));
+    expect_story(f, "no room / <id>\n");
+    close_session(f, two, EIO_TRANSPORT_CLOSE);
+    expect_story(f, "disconnecting / transport close\ndisconnected / transport close\n");
+    close_session(f, one, EIO_TRANSPORT_CLOSE);
+    expect_story(f, "disconnecting / transport close\nno room / <id>\n"
+                    "disconnected / transport close\n");
+}
+
 static void list_room(void *context, struct str name)
 {
     struct buf *names = context;
@@ -191,6 +228,7 @@ int main(void)
         TEST(an_observer_hears_of_what_exists_and_what_comes),
         TEST(an_observer_hears_of_the_first_member_and_the_last),
         TEST(an_observer_does_not_hear_of_own_rooms),
+        TEST(an_observer_hears_of_own_rooms_if_it_asks_for_them),
         TEST(rooms_of_a_namespace_are_listed_once),
         TEST(each_namespace_that_is_no_parent_is_visited),
     };
