@@ -38,6 +38,17 @@ void inherited_free(struct inherited *set)
     free(set);
 }
 
+void inherited_end(struct inherited *set)
+{
+    static const struct str unix_prefix = STR(INHERITED_UNIX);
+
+    for (size_t i = 0; set && i < set->count; i++) {
+        if (set->entries[i].fd >= 0 && str_starts(str_from(set->entries[i].name), unix_prefix))
+            unlink(set->entries[i].name + unix_prefix.size);
+    }
+    inherited_free(set);
+}
+
 /* ---- adding ---- */
 
 static int option_of(int fd, int option)

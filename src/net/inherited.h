@@ -26,6 +26,7 @@ enum {
 };
 
 #define INHERITED_SYSTEMD "systemd:"
+#define INHERITED_UNIX "unix:"
 
 struct inherited;
 
@@ -33,6 +34,10 @@ struct inherited *inherited_new(void);
 
 /* Closes those that were not taken. */
 void inherited_free(struct inherited *set);
+
+/* The same, for good: nobody is going to listen on them, so the files of Unix sockets go, too, but
+ * not systemd's. */
+void inherited_end(struct inherited *set);
 
 /* Takes over the descriptor, which must be a listening stream socket. Or it is closed, and the
  * result is what it is instead. NULL: good. */

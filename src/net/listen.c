@@ -561,7 +561,7 @@ static int take_inherited(struct net_server *server, const char *name,
 static void write_name(char name[INHERITED_NAME_MAX], const struct net_listen_spec *spec)
 {
     if (spec->unix_path)
-        snprintf(name, INHERITED_NAME_MAX, "unix:%s", spec->unix_path);
+        snprintf(name, INHERITED_NAME_MAX, INHERITED_UNIX "%s", spec->unix_path);
     else
         snprintf(name, INHERITED_NAME_MAX, "%s %u", spec->host, spec->port);
 }

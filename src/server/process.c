@@ -87,6 +87,8 @@ static void restart(struct process *process)
 
 static void reload(struct process *process)
 {
+    if (process->ending)
+        return;
     notify_reloading();
     worker_reload(process->worker);
     notify("READY=1");
@@ -301,7 +303,7 @@ bool process_serve(struct process *process, const char *name, struct str source,
     process->worker = worker_new(name, source, process->inherited, report);
     if (!process->worker)
         return false;
-    inherited_free(process->inherited); /* what nobody listens on any more */
+    inherited_end(process->inherited); /* what is not listened on any more */
     process->inherited = NULL;
 
     bool good = start(process);

@@ -1,6 +1,6 @@
 // SIGUSR2: a new process takes the listeners over, and nobody is refused; and sockets that systemd holds.
 import assert from "node:assert/strict";
-import { copyFileSync, readlinkSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, readdirSync, readlinkSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { Agent, request } from "node:http";
 import { createServer } from "node:net";
 import path from "node:path";
@@ -11,7 +11,7 @@ import { ServerProcess } from "../lib/process.mjs";
 import { scratch, SKUA, skuaIsTested } from "../lib/servers.mjs";
 import { next, until, within } from "../lib/wait.mjs";
 
-const [websocket] = modes;
+const [websocket, polling] = modes;
 const options = { skip: !skuaIsTested && "skua is not under test" };
 
 const LISTEN = 'listen "127.0.0.1:0"\n';
@@ -91,8 +91,8 @@ describe("skua: a restart", options, () => {
     return server;
   }
 
-  function clientsOf(server) {
-    const clients = new Clients(server.url, websocket);
+  function clientsOf(server, mode = websocket) {
+    const clients = new Clients(server.url, mode);
     crowds.push(clients);
     return clients;
   }
@@ -104,7 +104,8 @@ describe("skua: a restart", options, () => {
 
   it("refuses nobody, and sends the clients of the old process to the new one", async () => {
     const server = await start(LISTEN + APP);
-    const stay = await clientsOf(server).many(50, "/", { reconnection: true, reconnectionDelay: 20, reconnectionDelayMax: 100 });
+    const back = { reconnection: true, reconnectionDelay: 20, reconnectionDelayMax: 100 };
+    const stay = [...(await clientsOf(server).many(40, "/", back)), ...(await clientsOf(server, polling).many(10, "/", back))];
     const losses = [];
     for (const socket of stay) socket.on("disconnect", (reason) => losses.push(reason));
 
@@ -145,7 +146,8 @@ describe("skua: a restart", options, () => {
   it("takes a changed file: listeners that it still has are taken over, others opened and closed", async () => {
     const socket = path.join(scratch(), "skua.sock");
     const both = `listen "unix:${socket}"\n` + APP;
-    const server = await start(LISTEN + 'listen "127.0.0.2:0"\n' + both);
+    const gone = path.join(path.dirname(socket), "gone.sock");
+    const server = await start(LISTEN + `listen "127.0.0.2:0"\nlisten "unix:${gone}"\n` + both);
     const [kept, closed] = await ports(server.process, 2);
     server.write('VERSION = "second"\n' + LISTEN + 'listen "127.0.0.3:0"\n' + both);
     await server.restart();
@@ -159,6 +161,7 @@ describe("skua: a restart", options, () => {
         asked.on("error", (error) => resolve(error.code)).end();
       });
     assert.equal(await status({ host: "127.0.0.2", port: closed }), "ECONNREFUSED");
+    assert.equal(await status({ socketPath: gone }), "ENOENT");
     assert.equal(await status({ host: "127.0.0.3", port: opened }), 200);
     assert.equal(await status({ socketPath: socket }), 200);
     running.pop();
@@ -202,6 +205,8 @@ describe("skua: a restart", options, () => {
     release("skua-1");
     const server = await start(LISTEN + APP, { binary });
     const runs = () => readlinkSync(`/proc/${server.pid}/exe`);
+    const descriptors = () => readdirSync(`/proc/${server.pid}/fd`).length;
+    const before = descriptors();
     release("skua-2");
     await server.restart();
     assert.equal(runs(), path.join(folder, "skua-2"));
@@ -214,6 +219,7 @@ describe("skua: a restart", options, () => {
     await server.restart();
     assert.equal(runs(), `${path.join(folder, "skua-2")} (deleted)`);
     await server.alone(3);
+    assert.equal(descriptors(), before);
     assert.equal(await get(server.port), 200);
   });
 

@@ -104,6 +104,24 @@ static void unix_sockets_are_found_by_their_paths(void **state)
     rmdir(folder);
 }
 
+static void the_files_of_unix_sockets_that_nobody_takes_go_with_them(void **state)
+{
+    static const char *const prefixes[] = {"unix:", "systemd:"};
+    char path[] = "/tmp/skua-inherited-XXXXXX";
+    (void)state;
+
+    close(mkstemp(path));
+    for (int i = 1; i >= 0; i--) {
+        char name[64];
+
+        snprintf(name, sizeof(name), "%s%s", prefixes[i], path);
+        assert_null(inherited_add(set, name, listening_on(INADDR_LOOPBACK)));
+        inherited_end(set);
+        assert_int_equal(access(path, F_OK), i == 0 ? -1 : 0);
+        set = inherited_new();
+    }
+}
+
 static void what_does_not_listen_is_refused_and_closed(void **state)
 {
     int datagram = socket(AF_INET, SOCK_DGRAM, 0);
@@ -242,6 +260,7 @@ int main(void)
         TEST(a_socket_is_taken_once_by_its_name_and_is_the_takers),
         TEST(a_socket_is_found_by_the_address_that_it_is_bound_to),
         TEST(unix_sockets_are_found_by_their_paths),
+        TEST(the_files_of_unix_sockets_that_nobody_takes_go_with_them),
         TEST(what_does_not_listen_is_refused_and_closed),
         TEST(systemds_sockets_are_taken_by_name_or_all),
         TEST(systemds_sockets_are_not_found_by_address),
