@@ -154,11 +154,25 @@ static void leave_queue(struct redis_link *link, struct redis_request *request)
     request->queue = NULL;
 }
 
+/* The server is there, so others that wait need not. */
+static void hurry_others(struct redis_link *link)
+{
+    struct list *all = &link->redis->links;
+
+    for (struct list *at = all->next; at != all; at = at->next) {
+        struct redis_link *other = CONTAINER_OF(at, struct redis_link, in_redis);
+
+        if (other->place == link->place && timer_running(&other->retry))
+            timer_start(net_loop_timers(link->redis->loop), &other->retry, 0);
+    }
+}
+
 static void wire_opened(void *owner)
 {
     struct redis_link *link = owner;
 
     log_success(link);
+    hurry_others(link);
     if (link->greeted)
         link->redis->counts.reconnects++;
     link->up = link->greeted = true;

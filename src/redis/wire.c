@@ -4,12 +4,14 @@
 
 #include <assert.h>
 #include <hiredis/read.h>
+#include <hiredis/sds.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum {
     /* hiredis moves what is left in its buffer at each reply: little pieces cost less. */
     FEED_SIZE = 16 * 1024,
+    LARGE_REPLY = 1024 * 1024,
     REPLY_ELEMENTS_MAX = 1024 * 1024,     /* of one array: 8 MB before any element came */
     REPLY_BYTES_MAX = 1024 * 1024 * 1024, /* Redis's own limit is half of that */
 
@@ -313,6 +315,19 @@ static void take_replies(struct wire *wire)
     }
 }
 
+/* hiredis grows its buffer by a megabyte at a time, and copies it each time. */
+static bool make_room(redisReader *reader, size_t size)
+{
+    sds grown;
+
+    if (reader->len < LARGE_REPLY || sdsavail(reader->buf) >= size)
+        return true;
+    grown = sdsMakeRoomFor(reader->buf, reader->len);
+    if (grown)
+        reader->buf = grown;
+    return grown != NULL;
+}
+
 static void readable(void *owner, uint8_t *bytes, size_t size)
 {
     struct wire *wire = owner;
@@ -321,7 +336,7 @@ static void readable(void *owner, uint8_t *bytes, size_t size)
     while (size > 0 && !wire->closed) {
         size_t some = size < FEED_SIZE ? size : FEED_SIZE;
 
-        if (wire->reader->len > REPLY_BYTES_MAX ||
+        if (wire->reader->len > REPLY_BYTES_MAX || !make_room(wire->reader, some) ||
             redisReaderFeed(wire->reader, (const char *)bytes, some) != REDIS_OK) {
             fail(wire, WIRE_BROKEN, "a reply is too large, or memory too small");
             return;

@@ -137,6 +137,31 @@ static bool speaks_http(struct fake_conn *conn, const redisReply *sent)
     return true;
 }
 
+static bool denies;
+
+static bool denies_at_first(struct fake_conn *conn, const redisReply *sent)
+{
+    if (!denies || !fake_is(sent, 0, "PING"))
+        return false;
+    denies = false;
+    fake_say(conn, "-NOAUTH Authentication required.\r\n");
+    return true;
+}
+
+static void a_link_that_gets_through_hurries_the_others(void **state)
+{
+    uint64_t since = net_loop_now(loop);
+    (void)state;
+
+    denies = true;
+    fake->command = denies_at_first;
+    start();
+    UNTIL(strcmp(told, "down;") == 0);
+    subscribe(REDIS_CHANNEL, "a");
+    UNTIL(strstr(told, "up;") && strstr(told, "ready;"));
+    assert_true(net_loop_now(loop) - since < 5000); /* the least after a denial */
+}
+
 static void says_when_the_server_is_none(void **state)
 {
     (void)state;
@@ -624,6 +649,7 @@ int main(void)
         TEST(a_wrong_database_is_told),
         TEST(waits_for_a_server_that_is_loading),
         TEST(tries_until_somebody_listens),
+        TEST(a_link_that_gets_through_hurries_the_others),
         TEST(says_when_the_server_is_none),
         TEST(gives_up_a_handshake_that_is_not_answered),
         TEST(commands_are_answered_in_order),
