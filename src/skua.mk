@@ -158,6 +158,9 @@ $(B)/tests/fuzz/%: tests/fuzz/%.c $(OBJ)/libskua.a $(OBJ)/flags $(archives)
 # The loader's limit on time is in seconds: here it reads a clock that runs faster.
 $(B)/tests/fuzz/fuzz_config: wrapped := -Wl,--wrap=clock_thread_cpu_us
 
+# Wherever the client wants to go, it goes nowhere.
+$(B)/tests/fuzz/fuzz_redis: wrapped := -Wl,--wrap=connect,--wrap=getaddrinfo
+
 # --- clang-tidy ----------------------------------------------------------------------------------
 
 $(B)/tidy/%.ok: %.c .clang-tidy $(OBJ)/flags | $(GEN)/embed.h $(GEN)/versions.h
