@@ -409,6 +409,8 @@ static void gap(void *owner, struct str nsp)
 
     if (cluster->recovery)
         recovery_gap(cluster->recovery, nsp);
+    if (cluster->stream_recovery)
+        stream_recovery_gap(cluster->stream_recovery, nsp);
 }
 
 static void ready(void *owner, struct str nsp)
@@ -417,6 +419,8 @@ static void ready(void *owner, struct str nsp)
 
     if (cluster->recovery)
         recovery_ready(cluster->recovery, nsp);
+    if (cluster->stream_recovery)
+        stream_recovery_ready(cluster->stream_recovery, nsp);
 }
 
 const struct cluster_bus_handler node_bus_handler = {

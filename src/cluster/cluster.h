@@ -21,6 +21,7 @@
 
 struct cluster;
 struct recovery;
+struct stream_recovery;
 
 struct cluster_options {
     struct net_loop *loop;
@@ -30,7 +31,8 @@ struct cluster_options {
     struct cluster_bus *bus; /* NULL: this worker is alone; owned from now on */
     struct recovery
         *recovery; /* of buses without memory; NULL: none; it outlives the cluster */
-    uint32_t request_timeout_ms; /* of fetches and counts that name none */
+    struct stream_recovery *stream_recovery; /* of streams; the same */
+    uint32_t request_timeout_ms;             /* of fetches and counts that name none */
 };
 
 /* A request's partial or full answers. */

@@ -60,6 +60,8 @@ static void closing(void *owner, struct sio_namespace *nsp)
     cluster->bus->type->close(cluster->bus, sio_namespace_name(nsp));
     if (cluster->recovery)
         recovery_closed(cluster->recovery, sio_namespace_name(nsp));
+    if (cluster->stream_recovery)
+        stream_recovery_closed(cluster->stream_recovery, sio_namespace_name(nsp));
 }
 
 static void room_changed(void *owner, struct sio_namespace *nsp, struct str room, bool exists)
@@ -84,6 +86,7 @@ struct cluster *cluster_new(const struct cluster_options *options)
         .server = options->server,
         .bus = options->bus,
         .recovery = options->recovery,
+        .stream_recovery = options->stream_recovery,
         .handler = node_bus_handler,
         .request_timeout_ms = options->request_timeout_ms,
     };

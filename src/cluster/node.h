@@ -16,6 +16,7 @@
 #include "base/random.h"
 #include "cluster/cluster.h"
 #include "cluster/recovery.h"
+#include "cluster/stream_recovery.h"
 #include "net/loop.h"
 
 enum {
@@ -33,8 +34,9 @@ struct cluster {
     struct random *random;
     const struct log *log;
     struct sio_server *server;
-    struct cluster_bus *bus;   /* NULL: alone */
-    struct recovery *recovery; /* or NULL */
+    struct cluster_bus *bus;                 /* NULL: alone */
+    struct recovery *recovery;               /* or NULL */
+    struct stream_recovery *stream_recovery; /* or NULL */
     struct cluster_bus_handler handler;
     struct cluster_app app;
     uint32_t request_timeout_ms;

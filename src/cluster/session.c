@@ -186,5 +186,7 @@ void session_free(struct session_read *read)
 {
     free(read->names);
     free(read->packets);
+    free(read->unpacked);
+    free(read->data);
     *read = (struct session_read){0};
 }

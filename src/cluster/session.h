@@ -29,9 +29,18 @@ struct session_read {
     struct sio_session session; /* without the pid */
     struct str *names;          /* rooms, frames */
     struct sio_session_packet *packets;
+    char *unpacked; /* an official one's bytes */
+    char *data;     /* and its data */
 };
 
 bool session_read(struct session_read *read, struct str bytes);
+
+/*
+ * As the official streams adapter keeps it: base64 of MessagePack {sid, pid, rooms, data}; of skua
+ * with `start` behind them, which the other ignores.
+ */
+void session_write_official(struct buf *to, const struct sio_session *session);
+bool session_read_official(struct session_read *read, struct str text);
 void session_free(struct session_read *read);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "cluster/bus_redis.h"
 #include "cluster/recovery.h"
+#include "cluster/stream_recovery.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@ struct clustering {
     struct cluster *cluster;
     struct cluster_bus *bus; /* the cluster's, for its health */
     struct recovery *recovery;
+    struct stream_recovery *stream_recovery;
     struct timer health;
 };
 
@@ -100,30 +102,43 @@ static void send_anchor(void *owner, struct sio_namespace *nsp, struct str name)
     cluster_anchor(clustering->cluster, nsp, name);
 }
 
+static struct store_options store_options_of(const struct clustering *clustering)
+{
+    const struct cfg_redis *config = &clustering->options.config->redis;
+
+    return (struct store_options){
+        .loop = clustering->options.loop,
+        .random = clustering->options.random,
+        .log = clustering->options.log,
+        .server = clustering->options.server,
+        .redis = &clustering->redis,
+        .prefix = config->prefix,
+        .key_prefix = config->stream.session_prefix,
+        .address = STR(""),
+    };
+}
+
 static bool make_recovery(struct clustering *clustering, char fault[REDIS_FAULT_MAX])
 {
     const struct config *config = clustering->options.config;
+    const struct recovery_options options = {
+        .store = store_options_of(clustering),
+        .parser = config->engine.msgpack ? STR("msgpack") : STR("json"),
+        .anchor = send_anchor,
+        .owner = clustering,
+    };
+    const struct stream_recovery_options stream_options = {
+        .store = options.store,
+        .bus = clustering->bus,
+    };
 
-    if (!any_recovery(config) || config->redis.adapter == CFG_ADAPTER_STREAMS)
+    if (!any_recovery(config))
         return true;
-    clustering->recovery = recovery_new(
-        &(struct recovery_options){
-            .store =
-                {
-                        .loop = clustering->options.loop,
-                        .random = clustering->options.random,
-                        .log = clustering->options.log,
-                        .server = clustering->options.server,
-                        .redis = &clustering->redis,
-                        .prefix = config->redis.prefix,
-                        .address = STR(""),
-                        },
-            .parser = config->engine.msgpack ? STR("msgpack") : STR("json"),
-            .anchor = send_anchor,
-            .owner = clustering,
-    },
-        fault);
-    return clustering->recovery != NULL;
+    if (config->redis.adapter == CFG_ADAPTER_STREAMS)
+        clustering->stream_recovery = stream_recovery_new(&stream_options, fault);
+    else
+        clustering->recovery = recovery_new(&options, fault);
+    return clustering->recovery || clustering->stream_recovery;
 }
 
 static void watch_health(struct timer *timer)
@@ -143,6 +158,7 @@ static bool make_cluster(struct clustering *clustering)
         .server = clustering->options.server,
         .bus = clustering->bus,
         .recovery = clustering->recovery,
+        .stream_recovery = clustering->stream_recovery,
         .request_timeout_ms = clustering->options.config->redis.request_timeout_ms,
     });
     return clustering->cluster != NULL;
@@ -163,15 +179,11 @@ struct clustering *clustering_new(const struct clustering_options *options,
             return clustering;
         goto fail;
     }
-    if (!read_address(clustering, fault) || !make_recovery(clustering, fault))
+    if (!read_address(clustering, fault))
         goto fail;
     clustering->bus = make_bus(clustering, fault);
-    if (!clustering->bus)
+    if (!clustering->bus || !make_recovery(clustering, fault) || !make_cluster(clustering))
         goto fail;
-    if (!make_cluster(clustering)) {
-        clustering->bus->type->free(clustering->bus);
-        goto fail;
-    }
     watch_health(&clustering->health);
     return clustering;
 
@@ -180,6 +192,8 @@ fail:
                options->config->file.at, options->config->redis.line, fault);
     report->count++;
     clustering_stop(clustering);
+    if (clustering->bus && !clustering->cluster)
+        clustering->bus->type->free(clustering->bus);
     clustering_free(clustering);
     return NULL;
 }
@@ -229,6 +243,7 @@ void clustering_stop(struct clustering *clustering)
         return;
     timer_stop(net_loop_timers(clustering->options.loop), &clustering->health);
     recovery_stop(clustering->recovery);
+    stream_recovery_stop(clustering->stream_recovery);
 }
 
 void clustering_free(struct clustering *clustering)
@@ -237,6 +252,7 @@ void clustering_free(struct clustering *clustering)
         return;
     cluster_free(clustering->cluster);
     recovery_free(clustering->recovery);
+    stream_recovery_free(clustering->stream_recovery);
     free(clustering);
 }
 
@@ -247,5 +263,8 @@ struct cluster *clustering_cluster(struct clustering *clustering)
 
 bool clustering_is_idle(const struct clustering *clustering)
 {
-    return !clustering->recovery || store_writing(recovery_store(clustering->recovery)) == 0;
+    if (clustering->recovery)
+        return store_writing(recovery_store(clustering->recovery)) == 0;
+    return !clustering->stream_recovery ||
+           store_writing(stream_recovery_store(clustering->stream_recovery)) == 0;
 }
