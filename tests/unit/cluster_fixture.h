@@ -40,7 +40,7 @@ struct bus_factory {
 
 struct world;
 
-struct server {
+struct member {
     struct world *world;
     struct random random;
     struct sio_server *sio;
@@ -53,7 +53,7 @@ struct server {
 };
 
 struct client {
-    struct server *server; /* NULL: unused */
+    struct member *server; /* NULL: unused */
     struct eio_session *session;
     struct sio_handle handle;
 };
@@ -68,7 +68,7 @@ struct world {
     bool (*done)(struct world *world, void *context);
     void *context;
     bool satisfied;
-    struct server servers[WORLD_SERVERS];
+    struct member servers[WORLD_SERVERS];
     struct client clients[WORLD_CLIENTS];
 };
 
@@ -101,14 +101,14 @@ static inline void wait_until(struct world *world,
 
 /* --- the application ------------------------------------------------------------------------- */
 
-static inline void told(struct server *server, const char *what, struct str more)
+static inline void note_told(struct member *server, const char *what, struct str more)
 {
     buf_printf(&server->story, "%s %.*s\n", what, (int)more.size, more.at);
 }
 
 static inline void app_connecting(void *owner, struct sio_socket *socket)
 {
-    ((struct server *)owner)->last = sio_socket_handle(socket);
+    ((struct member *)owner)->last = sio_socket_handle(socket);
     sio_socket_accept(socket);
 }
 
@@ -122,7 +122,7 @@ static inline void app_event(void *owner, struct sio_socket *socket,
                              const struct sio_event *event)
 {
     (void)socket;
-    told(owner, "event", event->name);
+    note_told(owner, "event", event->name);
 }
 
 static inline void app_ending(void *owner, struct sio_socket *socket,
@@ -137,13 +137,13 @@ static inline void app_ended(void *owner, struct sio_socket *socket,
                              enum sio_disconnect_reason reason)
 {
     (void)socket;
-    told(owner, "disconnected", str_from(sio_disconnect_reason_text(reason)));
+    note_told(owner, "disconnected", str_from(sio_disconnect_reason_text(reason)));
 }
 
 static inline void app_error(void *owner, struct sio_socket *socket, const char *message)
 {
     (void)socket;
-    told(owner, "error", str_from(message));
+    note_told(owner, "error", str_from(message));
 }
 
 static inline bool app_adopts(void *owner, struct sio_namespace *parent, struct str name,
@@ -160,7 +160,7 @@ static inline void app_server_event(void *owner, struct sio_namespace *nsp,
                                     const struct sio_event *event,
                                     struct cluster_answer *answer)
 {
-    struct server *server = owner;
+    struct member *server = owner;
     struct str name = sio_namespace_name(nsp);
     const struct sio_args args = {.json = server->server_answer};
 
@@ -180,7 +180,7 @@ static inline void app_server_event(void *owner, struct sio_namespace *nsp,
 
 static inline void start_server(struct world *world, int index)
 {
-    struct server *server = &world->servers[index];
+    struct member *server = &world->servers[index];
     const struct sio_options options = {
         .connect_timeout_ms = 45000, .max_attachments = 10, .cleanup_empty_children = true};
     const struct sio_app app = {
@@ -232,7 +232,7 @@ static inline void leave(struct client *client)
 
 static inline void stop_server(struct world *world, int index)
 {
-    struct server *server = &world->servers[index];
+    struct member *server = &world->servers[index];
 
     if (!server->sio)
         return;
@@ -245,7 +245,7 @@ static inline void stop_server(struct world *world, int index)
     if (server->withheld)
         cluster_server_answer(server->withheld, NULL);
     buf_free(&server->story);
-    *server = (struct server){0};
+    *server = (struct member){0};
 }
 
 static inline void counted_servers(void *owner, int servers)
@@ -254,7 +254,7 @@ static inline void counted_servers(void *owner, int servers)
 }
 
 struct awaited_count {
-    struct server *server;
+    struct member *server;
     struct str nsp;
     int wanted;
     int seen;
@@ -401,7 +401,7 @@ static inline void expect_silence(struct client *client)
 }
 
 struct awaited_story {
-    struct server *server;
+    struct member *server;
     struct str text;
 };
 
@@ -447,7 +447,7 @@ static inline void emit(struct world *world, int index, const struct sio_target 
 
 /* --- what handlers are told ------------------------------------------------------------------ */
 
-struct outcome {
+struct gathered {
     struct buf text; /* answers or sockets, a line each */
     bool ended;
     struct cluster_result result;
@@ -455,7 +455,7 @@ struct outcome {
 
 static inline void note_answer(void *owner, const struct sio_args *args)
 {
-    struct outcome *outcome = owner;
+    struct gathered *outcome = owner;
 
     buf_add_str(&outcome->text, args->json);
     buf_add_byte(&outcome->text, '\n');
@@ -463,7 +463,7 @@ static inline void note_answer(void *owner, const struct sio_args *args)
 
 static inline void note_socket(void *owner, struct str json)
 {
-    struct outcome *outcome = owner;
+    struct gathered *outcome = owner;
 
     buf_add_str(&outcome->text, json);
     buf_add_byte(&outcome->text, '\n');
@@ -471,7 +471,7 @@ static inline void note_socket(void *owner, struct str json)
 
 static inline void note_end(void *owner, const struct cluster_result *result)
 {
-    struct outcome *outcome = owner;
+    struct gathered *outcome = owner;
 
     assert_false(outcome->ended);
     outcome->ended = true;
@@ -483,13 +483,13 @@ static const struct cluster_fetch_handler note_sockets = {note_socket, note_end}
 
 static inline bool has_ended(struct world *world, void *context)
 {
-    const struct outcome *outcome = context;
+    const struct gathered *outcome = context;
 
     (void)world;
     return outcome->ended;
 }
 
-static inline void expect_result(struct world *world, struct outcome *outcome,
+static inline void expect_result(struct world *world, struct gathered *outcome,
                                  enum cluster_end how, uint32_t expected, uint32_t answered)
 {
     wait_until(world, has_ended, outcome, "the end of a request");
@@ -498,9 +498,9 @@ static inline void expect_result(struct world *world, struct outcome *outcome,
     assert_int_equal(outcome->result.answered, answered);
 }
 
-static inline void outcome_init(struct outcome *outcome)
+static inline void outcome_init(struct gathered *outcome)
 {
-    *outcome = (struct outcome){0};
+    *outcome = (struct gathered){0};
     buf_init(&outcome->text, SIZE_MAX);
 }
 

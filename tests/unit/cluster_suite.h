@@ -232,7 +232,7 @@ static void sockets_of_all_servers_are_fetched(void **state)
     struct client *near = connect_client(world, 0, "/"), *far = connect_client(world, 1, "/");
     struct sio_target target = target_in(world, 0, "/");
     struct str room = STR("red");
-    struct outcome outcome;
+    struct gathered outcome;
     char begin[64];
 
     connect_client(world, 2, "/");
@@ -298,7 +298,7 @@ static void other_servers_answer_events(void **state)
     struct world *world = *state;
     const struct sio_args args = event("[\"who\"]");
     struct sio_namespace *hub = target_in(world, 0, "/hub").nsp;
-    struct outcome outcome;
+    struct gathered outcome;
 
     world->servers[1].server_answer = STR("[{\"name\":\"one\"},\"not this\"]");
     world->servers[2].server_answer = STR("[]");
@@ -316,7 +316,7 @@ static void answers_that_came_are_kept_when_time_is_over(void **state)
     struct world *world = *state;
     const struct sio_args args = event("[\"who\"]"), late = event("[\"late\"]");
     struct sio_namespace *hub = target_in(world, 0, "/hub").nsp;
-    struct outcome outcome;
+    struct gathered outcome;
 
     world->servers[1].server_answer = STR("[1]");
     outcome_init(&outcome);
@@ -340,7 +340,7 @@ static void clients_of_all_servers_answer(void **state)
     struct client *clients[3];
     struct sio_target target = target_in(world, 0, "/");
     const struct sio_args args = event("[\"sure?\"]");
-    struct outcome outcome;
+    struct gathered outcome;
 
     for (int i = 0; i < 3; i++)
         clients[i] = connect_client(world, i, "/");
@@ -364,7 +364,7 @@ static void a_broadcast_that_nobody_gets_ends_without_answers(void **state)
     struct world *world = *state;
     struct sio_target target = target_in(world, 0, "/hub");
     const struct sio_args args = event("[\"sure?\"]");
-    struct outcome outcome;
+    struct gathered outcome;
 
     outcome_init(&outcome);
     assert_true(cluster_broadcast_ack(world->servers[0].cluster, &target, &args, 20000, 0,
@@ -380,7 +380,7 @@ static void a_client_that_does_not_answer_lets_the_time_run_out(void **state)
                   *silent = connect_client(world, 1, "/");
     struct sio_target target = target_in(world, 0, "/");
     const struct sio_args args = event("[\"sure?\"]");
-    struct outcome outcome;
+    struct gathered outcome;
 
     outcome_init(&outcome);
     assert_true(cluster_broadcast_ack(world->servers[0].cluster, &target, &args, 400, 0,
@@ -400,7 +400,7 @@ static void requests_end_with_the_server(void **state)
     struct world *world = *state;
     struct sio_target target = target_in(world, 0, "/hub");
     const struct sio_args args = event("[\"sure?\"]");
-    struct outcome outcomes[2];
+    struct gathered outcomes[2];
 
     connect_client(world, 0, "/hub");
     connect_client(world, 1, "/hub");
