@@ -230,8 +230,10 @@ static void read_range(struct redis_cluster *cluster, const struct redisReply *r
         return;
     first = reply->element[0]->integer;
     last = reply->element[1]->integer;
+    if (first < 0 || last >= CLUSTER_SLOTS)
+        return;
     node = read_node(cluster, reply->element[2]);
-    if (!node || first < 0 || last >= CLUSTER_SLOTS)
+    if (!node)
         return;
     node->wanted = true;
     for (long long slot = first; slot <= last; slot++)

@@ -49,6 +49,11 @@ enum {
     REDIS_CONNECT_TIMEOUT_MS =
         5000, /* from the name's resolution to the end of the handshake */
     REDIS_COMMAND_TIMEOUT_MS = 5000,
+
+    /* Not shorter: from a server that stalls for ten seconds and goes on nothing is lost, with a
+     * connection that was given up meanwhile there is. */
+    REDIS_SILENCE_MS = 15000,
+
     REDIS_QUEUE_BYTES = 16 * 1024 * 1024,
 };
 
@@ -88,6 +93,9 @@ struct redis_options {
 
     uint32_t connect_timeout_ms;
     uint32_t command_timeout_ms;
+    uint32_t
+        silence_ms;     /* a server that owes a reply for so long has its connection closed; one
+                            that was idle for a third of it is asked for a PONG */
     size_t queue_bytes; /* of commands that wait for a link */
 };
 

@@ -297,6 +297,7 @@ void redis_options_init(struct redis_options *options)
     snprintf(options->client_name, REDIS_NAME_MAX, "skua");
     options->connect_timeout_ms = REDIS_CONNECT_TIMEOUT_MS;
     options->command_timeout_ms = REDIS_COMMAND_TIMEOUT_MS;
+    options->silence_ms = REDIS_SILENCE_MS;
     options->queue_bytes = REDIS_QUEUE_BYTES;
 }
 

@@ -15,12 +15,10 @@ enum {
     REPLY_ELEMENTS_MAX = 1024 * 1024,     /* of one array: 8 MB before any element came */
     REPLY_BYTES_MAX = 1024 * 1024 * 1024, /* Redis's own limit is half of that */
 
-    CHECK_EVERY_MS = 2000,
-    IDLE_MS = 5000, /* silence after which a PING asks */
-
-    /* A server that owes a reply for so long is given up. Not sooner: one that stalls for ten
-     * seconds and goes on has lost nothing, a link that is given up has. */
-    SILENT_MS = 15000,
+    /* Of the longest silence that is borne: a server from which nothing was heard for a third of
+     * it is asked, and looked at so many times in all of it. */
+    IDLE_PART = 3,
+    CHECKS = 8,
 };
 
 struct wire {
@@ -75,6 +73,8 @@ __attribute__((format(printf, 3, 4))) static void fail(struct wire *wire, enum w
     va_start(arguments, format);
     vsnprintf(reason, sizeof(reason), format, arguments);
     va_end(arguments);
+    if (!reason[0])
+        snprintf(reason, sizeof(reason), "the server told an error without words");
     wire_close(wire, REDIS_LOST);
     wire->events->closed(wire->owner, end, reason);
 }
@@ -115,7 +115,6 @@ static bool say(struct wire *wire, redis_answer *answer, const struct str *argv,
     request->internal = true;
     request->answer = answer;
     request->owner = wire;
-    request->timeout_ms = SILENT_MS;
     put(wire, request);
     return true;
 }
@@ -196,6 +195,12 @@ static void selected(void *owner, const struct redisReply *reply, enum redis_end
              reply->str);
 }
 
+static void look_later(struct wire *wire)
+{
+    timer_start(net_loop_timers(wire->redis->loop), &wire->timer,
+                wire->redis->options.silence_ms / CHECKS);
+}
+
 static void greeted(void *owner, const struct redisReply *reply, enum redis_end end)
 {
     struct wire *wire = owner;
@@ -211,7 +216,7 @@ static void greeted(void *owner, const struct redisReply *reply, enum redis_end 
         return;
     }
     wire->open = true;
-    timer_start(net_loop_timers(wire->redis->loop), &wire->timer, CHECK_EVERY_MS);
+    look_later(wire);
     wire->events->opened(wire->owner);
 }
 
@@ -371,7 +376,10 @@ static bool is_silent(const struct wire *wire, uint64_t now_ms)
     const struct redis_request *oldest =
         CONTAINER_OF(wire->pending.next, struct redis_request, link);
     uint64_t since = oldest->sent_ms > wire->heard_ms ? oldest->sent_ms : wire->heard_ms;
-    uint64_t patience = oldest->timeout_ms > SILENT_MS ? oldest->timeout_ms : SILENT_MS;
+    uint64_t patience = wire->redis->options.silence_ms;
+
+    if (oldest->timeout_ms > patience)
+        patience = oldest->timeout_ms; /* it may block for so long */
 
     return now_ms - since > patience;
 }
@@ -398,9 +406,10 @@ static void check(struct timer *timer)
         fail(wire, WIRE_BROKEN, "the server has stopped answering");
         return;
     }
-    if (list_empty(&wire->pending) && now_ms - wire->heard_ms >= IDLE_MS)
+    if (list_empty(&wire->pending) &&
+        now_ms - wire->heard_ms >= wire->redis->options.silence_ms / IDLE_PART)
         say(wire, ignored, ping, 1); /* out of memory: the next check tries again */
-    timer_start(net_loop_timers(wire->redis->loop), timer, CHECK_EVERY_MS);
+    look_later(wire);
 }
 
 /* ---- opening ---- */

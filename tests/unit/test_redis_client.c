@@ -269,12 +269,69 @@ static void any_bytes_pass(void **state)
     UNTIL(echoed == 2);
 }
 
+static bool mute_get(struct fake_conn *conn, const redisReply *sent)
+{
+    (void)conn;
+    return fake_is(sent, 0, "GET");
+}
+
 static bool errs(struct fake_conn *conn, const redisReply *sent)
 {
     if (!fake_is(sent, 0, "GET"))
         return false;
     fake_say(conn, "-WRONGTYPE Operation against a key\r\n");
     return true;
+}
+
+static void a_server_that_stops_answering_is_left(void **state)
+{
+    struct outcome outcome;
+    (void)state;
+
+    options.silence_ms = 80;
+    options.command_timeout_ms = 80;
+    fake->command = mute_get;
+    bring_up();
+    command(&outcome, "GET", "x");
+    UNTIL(strcmp(told, "down;up;") == 0);
+    assert_string_equal(reason, "the server has stopped answering");
+    assert_int_equal(outcome.times, 1);
+    assert_true(outcome.end == REDIS_LOST || outcome.end == REDIS_TIMED_OUT);
+}
+
+static bool only_greets(struct fake_conn *conn, const redisReply *sent)
+{
+    return fake_is(sent, 0, "PING") && strstr(conn->heard, "PING;PING;");
+}
+
+static void an_idle_connection_is_checked(void **state)
+{
+    (void)state;
+    options.silence_ms = 80;
+    bring_up();
+    subscribe(REDIS_CHANNEL, "a");
+    UNTIL(redis_is_ready(redis));
+    UNTIL(fake_find(fake, "PING;PING;PING;PING;") &&
+          fake_find(fake, "SUBSCRIBE a;PING;PING;PING;"));
+    assert_string_equal(told, "ready;");
+    fake->command = only_greets;
+    UNTIL(strstr(told, "down;up;"));
+    assert_string_equal(reason, "the server has stopped answering");
+}
+
+static void a_blocking_command_may_take_its_time(void **state)
+{
+    const struct redis_how how = {.timeout_ms = 400};
+    struct outcome outcome;
+    (void)state;
+
+    options.silence_ms = 40;
+    fake->command = mute_get;
+    bring_up();
+    command_how(&outcome, &how, "GET", "x");
+    UNTIL(outcome.times == 1);
+    assert_int_equal(outcome.end, REDIS_TIMED_OUT);
+    UNTIL(strcmp(told, "down;up;") == 0);
 }
 
 static void an_error_of_the_server_is_an_answer(void **state)
@@ -391,12 +448,6 @@ static void commands_that_were_sent_are_lost_with_the_link_and_not_sent_again(vo
     assert_int_equal(counts.reconnects, 1);
 }
 
-static bool mute_get(struct fake_conn *conn, const redisReply *sent)
-{
-    (void)conn;
-    return fake_is(sent, 0, "GET");
-}
-
 static void a_late_answer_is_not_taken_for_the_next_one(void **state)
 {
     const struct redis_how how = {.timeout_ms = 10};
@@ -468,6 +519,10 @@ static void answers_that_nobody_asked_for_end_the_link(void **state)
     fake_say(only_conn(), "-ERR max number of clients reached\r\n");
     UNTIL(strcmp(told, "down;up;") == 0);
     assert_string_equal(reason, "ERR max number of clients reached");
+    told[0] = 0;
+    fake_say(only_conn(), "-\r\n");
+    UNTIL(strcmp(told, "down;up;") == 0);
+    assert_string_equal(reason, "the server told an error without words");
 }
 
 static void a_server_that_became_a_replica_is_left(void **state)
@@ -655,6 +710,9 @@ int main(void)
         TEST(commands_are_answered_in_order),
         TEST(commands_of_a_turn_leave_together),
         TEST(any_bytes_pass),
+        TEST(a_server_that_stops_answering_is_left),
+        TEST(an_idle_connection_is_checked),
+        TEST(a_blocking_command_may_take_its_time),
         TEST(an_error_of_the_server_is_an_answer),
         TEST(commands_wait_for_the_link),
         TEST(a_wait_in_the_queue_may_be_limited),

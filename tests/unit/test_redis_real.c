@@ -223,6 +223,35 @@ static void a_stalled_server_times_out_and_is_used_again(void **state)
     assert_string_equal(told, "up;");
 }
 
+static void what_a_stalled_server_does_not_take_is_bounded(void **state)
+{
+    enum { COUNT = 200, SIZE = 100 * 1000 };
+    static struct outcome outcomes[COUNT];
+    char *large = malloc(SIZE);
+    size_t full = 0;
+    (void)state;
+
+    memset(large, 'x', SIZE - 1);
+    large[SIZE - 1] = 0;
+    options.queue_bytes = 1000 * 1000;
+    bring_up("");
+    kill(server.pid, SIGSTOP);
+    for (int i = 0; i < COUNT; i++) {
+        command(&outcomes[i], "ECHO", large);
+        turn();
+    }
+    UNTIL(outcomes[COUNT - 1].times == 1); /* refused at once */
+    kill(server.pid, SIGCONT);
+    for (int i = 0; i < COUNT; i++) {
+        UNTIL(outcomes[i].times == 1);
+        full += outcomes[i].end == REDIS_QUEUE_FULL;
+        assert_true(outcomes[i].end == REDIS_QUEUE_FULL || outcomes[i].end == REDIS_ANSWERED);
+    }
+    assert_in_range(full, 1, COUNT - 10);
+    assert_string_equal(told, "up;");
+    free(large);
+}
+
 static void a_killed_connection_is_made_again(void **state)
 {
     (void)state;
@@ -272,6 +301,7 @@ int main(void)
         TEST(a_message_of_50_megabytes_passes),
         TEST(all_is_back_soon_after_a_restart),
         TEST(a_stalled_server_times_out_and_is_used_again),
+        TEST(what_a_stalled_server_does_not_take_is_bounded),
         TEST(a_killed_connection_is_made_again),
         TEST(a_blocking_read_of_a_stream_waits_on_its_own_link),
     };
