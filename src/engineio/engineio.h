@@ -149,8 +149,9 @@ void eio_server_request(struct eio_server *server, struct http_exchange *exchang
  */
 void eio_server_drain(struct eio_server *server, bool listening);
 
-/* Sessions whose clients poll, but have no poll pending: the next one is on its way. */
-uint32_t eio_server_between_polls(const struct eio_server *server);
+/* Sessions whose clients are about to send a request: they poll, but have no poll pending, or have
+ * opened the session and sent nothing yet. */
+uint32_t eio_server_expected(const struct eio_server *server);
 
 /* Closes up to `count` sessions as eio_server_close() does, in an order that tells nothing of their
  * age. Those that poll, but have no poll pending, are closed by their next one. */

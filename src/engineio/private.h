@@ -85,6 +85,7 @@ struct eio_session {
     bool extended;     /* the wait for a pong was restarted by another packet */
     bool upgraded;
     bool refused; /* by `open`: `closed` is not called */
+    bool heard;   /* the client has sent something */
     bool leaving; /* the server drains: the next answer to a poll ends the session */
     bool jsonp;   /* polls are answered by calls of ___eio[jsonp_index] */
     uint8_t jsonp_size;

@@ -85,7 +85,7 @@ void eio_server_drain(struct eio_server *server, bool listening)
     server->listening = listening;
 }
 
-uint32_t eio_server_between_polls(const struct eio_server *server)
+uint32_t eio_server_expected(const struct eio_server *server)
 {
     uint32_t cursor = 0;
     uint32_t count = 0;
@@ -94,8 +94,8 @@ uint32_t eio_server_between_polls(const struct eio_server *server)
     while (map_next(&server->sessions, &cursor, NULL, &value)) {
         const struct eio_session *session = value;
 
-        count +=
-            session->transport == EIO_POLLING && session->state == EIO_OPEN && !session->poll;
+        count += session->transport == EIO_POLLING && session->state == EIO_OPEN &&
+                 (!session->poll || !session->heard);
     }
     return count;
 }

@@ -208,6 +208,7 @@ void eio_session_packet(struct eio_session *session, const struct eio_packet *pa
 {
     if (session->state != EIO_OPEN)
         return;
+    session->heard = true;
     if (packet->type != EIO_PACKET_PONG)
         extend_pong(session);
 

@@ -2,12 +2,9 @@
 
 #include "net/conn_private.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -71,6 +68,8 @@ struct net_conn {
     bool slowed;       /* by the backlog */
     bool parted;       /* what is queued waits for the timer; only while open */
     bool peer_ended;   /* while finishing: nothing more to throw away */
+    bool heard;        /* something was read */
+    int16_t listener;  /* -1: none that another process has, too */
     char address[INET6_ADDRSTRLEN];
 };
 
@@ -458,6 +457,7 @@ static ssize_t receive(struct net_conn *conn, size_t kept)
         size = recv(conn->io.fd, net_loop_read_buffer(conn->loop) + kept,
                     NET_LOOP_READ_SIZE - kept, 0);
     } while (size < 0 && errno == EINTR);
+    conn->heard = conn->heard || size > 0;
     return size;
 }
 
@@ -572,26 +572,16 @@ static void ready(struct net_io *io, uint32_t events)
 
 /* ---- interface ---- */
 
-static bool prepare_socket(int fd)
-{
-    int on = 1;
-    int flags = fcntl(fd, F_GETFL);
-
-    /* Fails on unix sockets, which do not wait to fill segments anyway. */
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    return flags >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 &&
-           (flags & O_NONBLOCK || fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0);
-}
-
 struct net_conn *net_conn_new(struct net_loop *loop, int fd, size_t backlog)
 {
     struct net_conn *conn = calloc(1, sizeof(*conn));
     char address[NET_ADDRESS_MAX];
 
-    if (!conn || !prepare_socket(fd))
+    if (!conn || !net_conn_prepare(fd))
         goto fail;
     conn->loop = loop;
     conn->backlog = backlog;
+    conn->listener = -1;
     conn->io = (struct net_io){.fd = fd, .events = EPOLLIN, .ready = ready};
     net_task_init(&conn->flush, flush);
     queue_reset(conn);
@@ -652,6 +642,11 @@ void net_conn_on_end(struct net_conn *conn, void (*ended)(void *owner), void *ow
 {
     conn->ended = ended;
     conn->ended_owner = owner;
+}
+
+void net_conn_set_listener(struct net_conn *conn, int listener)
+{
+    conn->listener = (int16_t)listener;
 }
 
 struct net_loop *net_conn_loop(const struct net_conn *conn)
@@ -786,4 +781,20 @@ void net_conns_end(struct net_loop *loop)
 
     while (!list_empty(conns))
         end(CONTAINER_OF(conns->next, struct net_conn, in_loop), NET_END_CLOSED);
+}
+
+void net_conns_give(struct net_loop *loop, bool (*take)(void *owner, int listener, int fd),
+                    void *owner)
+{
+    struct list *conns = net_loop_conns(loop);
+    struct list *next;
+
+    for (struct list *link = conns->next; link != conns; link = next) {
+        struct net_conn *conn = CONTAINER_OF(link, struct net_conn, in_loop);
+
+        next = link->next;
+        if (conn->state == OPEN && !conn->heard && conn->listener >= 0 &&
+            take(owner, conn->listener, conn->io.fd))
+            end(conn, NET_END_CLOSED);
+    }
 }

@@ -37,6 +37,7 @@ struct listener {
     struct lws_vhost *vhost; /* NULL: served without lws */
     char *bound_to;          /* lws keeps the pointer */
     char *name;              /* for the process that takes it over */
+    int index;
     int id;
     uint16_t port;
     bool proxied;
@@ -150,6 +151,8 @@ static void admit(struct listener *listener, int fd, const char *address)
     }
     if (address[0])
         net_conn_set_address(conn, address);
+    if (!listener->proxied) /* what its proxy told is known here only */
+        net_conn_set_listener(conn, listener->index);
     net_conn_on_end(conn, tally_end, server->tally);
     /* Those of a unix socket have no address. */
     if (tally_counts_addresses(server->tally) && net_conn_address(conn)[0] &&
@@ -429,6 +432,7 @@ static int open_listener(struct listener *listener, int fd)
     if (!net_loop_add(server->options.loop, &listener->io))
         return -1;
     listener->open = true;
+    listener->index = server->listener_count;
     listener->port = bound_port(fd);
     server->listeners[server->listener_count] = listener;
     return server->listener_count++;
@@ -667,6 +671,38 @@ void net_server_show(const struct net_server *server,
         if (listener->open)
             show(owner, listener->name, listener->io.fd);
     }
+}
+
+struct giving {
+    const struct net_server *server;
+    bool (*take)(void *owner, const char *name, int fd);
+    void *owner;
+};
+
+static bool give(void *owner, int listener, int fd)
+{
+    const struct giving *giving = owner;
+
+    return giving->take(giving->owner, giving->server->listeners[listener]->name, fd);
+}
+
+void net_server_give(struct net_server *server,
+                     bool (*take)(void *owner, const char *name, int fd), void *owner)
+{
+    struct giving giving = {server, take, owner};
+
+    net_conns_give(server->options.loop, give, &giving);
+}
+
+void net_server_take(struct net_server *server, const char *name, int fd)
+{
+    for (int i = 0; i < server->listener_count; i++) {
+        if (strcmp(server->listeners[i]->name, name) != 0)
+            continue;
+        take(server->listeners[i], fd);
+        return;
+    }
+    close(fd);
 }
 
 static void close_listener(struct listener *listener, bool left)

@@ -73,6 +73,14 @@ void net_server_accept(struct net_server *server, bool accept);
 void net_server_show(const struct net_server *server,
                      void (*show)(void *owner, const char *name, int fd), void *owner);
 
+/* The same with connections that have not begun to speak. Those that are taken, by a copy of the
+ * descriptor, end here. */
+void net_server_give(struct net_server *server,
+                     bool (*take)(void *owner, const char *name, int fd), void *owner);
+
+/* Takes over such a connection, which came to the socket of that name elsewhere. */
+void net_server_take(struct net_server *server, const char *name, int fd);
+
 /* Closes the listeners; accepted connections live on, and those whose PROXY header has not come
  * still begin. */
 void net_server_stop(struct net_server *server);

@@ -47,7 +47,7 @@ void ending_now(struct ending *ending)
 {
     timer_stop(net_loop_timers(ending->loop), &ending->timer);
     if (ending->successor)
-        listeners_leave(ending->listeners);
+        listeners_leave(ending->listeners, ending->successor);
     eio_server_close(ending->engine);
     net_conns_end(ending->loop);
     net_loop_stop(ending->loop);
@@ -104,7 +104,7 @@ static void begin_window(struct ending *ending)
     ending->window_end_ms = end_ms < ending->deadline_ms ? end_ms : ending->deadline_ms;
     ending->ticked_ms = now(ending);
     if (ending->successor) {
-        listeners_leave(ending->listeners);
+        listeners_leave(ending->listeners, ending->successor);
         handover_go(ending->successor);
     } else {
         listeners_stop(ending->listeners);
@@ -117,7 +117,7 @@ static void begin_window(struct ending *ending)
 static void polls(struct ending *ending)
 {
     if (now(ending) >= ending->listening_until_ms ||
-        eio_server_between_polls(ending->engine) == 0)
+        eio_server_expected(ending->engine) == 0)
         begin_window(ending);
     else
         tick_after(ending, POLLS_TICK_MS);

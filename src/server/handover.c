@@ -17,6 +17,7 @@ enum kind {
     BEGIN = 'b',
     READY = 'r',
     GO = 'g',
+    CONNECTION = 'c', /* with a descriptor */
     FAILED = 'f',
     BLOB = 'd', /* with a descriptor: memory */
 };
@@ -43,6 +44,8 @@ struct handover {
     bool ours;      /* the listeners */
     void (*arrived)(void *owner, struct handover *handover, const char *name);
     void *owner;
+    void (*passed)(void *owner, const char *name, int fd);
+    void *passed_owner;
 };
 
 /* --- messages ------------------------------------------------------------------------------- */
@@ -210,6 +213,11 @@ const char *handover_reason(const struct handover *handover)
     return handover->reason;
 }
 
+bool handover_pass(struct handover *handover, const char *name, int fd)
+{
+    return send_message(handover, CONNECTION, str_from(name), fd);
+}
+
 bool handover_go(struct handover *handover)
 {
     return send_message(handover, GO, STR(""), -1);
@@ -364,6 +372,14 @@ static void take_blob(struct handover *handover, const struct message *message)
         handover->arrived(handover->owner, handover, blob->name);
 }
 
+static int take_fd(struct message *message)
+{
+    int fd = message->fd;
+
+    message->fd = -1;
+    return fd;
+}
+
 bool handover_receive(struct handover *handover)
 {
     struct message message;
@@ -374,6 +390,8 @@ bool handover_receive(struct handover *handover)
             take_blob(handover, &message);
         else if (message.kind == GO)
             handover->ours = true;
+        else if (message.kind == CONNECTION && message.fd >= 0 && handover->passed)
+            handover->passed(handover->passed_owner, message.text, take_fd(&message));
         if (message.fd >= 0)
             close(message.fd);
     }
@@ -384,6 +402,13 @@ bool handover_receive(struct handover *handover)
 bool handover_is_ours(const struct handover *handover)
 {
     return handover->ours;
+}
+
+void handover_on_connection(struct handover *handover,
+                            void (*passed)(void *owner, const char *name, int fd), void *owner)
+{
+    handover->passed = passed;
+    handover->passed_owner = owner;
 }
 
 void handover_on_arrival(struct handover *handover,

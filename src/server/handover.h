@@ -68,6 +68,10 @@ bool handover_begin(struct handover *handover);
 enum handover_news handover_hear(struct handover *handover);
 const char *handover_reason(const struct handover *handover);
 
+/* An accepted connection that has not begun to speak, with its listener's name. False: it is still
+ * here alone. */
+bool handover_pass(struct handover *handover, const char *name, int fd);
+
 /* Nothing is accepted here any more. */
 bool handover_go(struct handover *handover);
 
@@ -90,6 +94,11 @@ bool handover_receive(struct handover *handover);
 
 /* The old process has stopped accepting, or has ended. */
 bool handover_is_ours(const struct handover *handover);
+
+/* Has `passed` called for each connection that handover_receive() reads: its descriptor is the
+ * callee's. */
+void handover_on_connection(struct handover *handover,
+                            void (*passed)(void *owner, const char *name, int fd), void *owner);
 
 /* Has `arrived` called for each blob that handover_receive() reads. */
 void handover_on_arrival(struct handover *handover,

@@ -292,9 +292,20 @@ void listeners_give(const struct listeners *listeners, struct handover *successo
     net_server_show(listeners->net, give, successor);
 }
 
-void listeners_leave(struct listeners *listeners)
+static bool pass(void *owner, const char *name, int fd)
+{
+    return handover_pass(owner, name, fd);
+}
+
+void listeners_leave(struct listeners *listeners, struct handover *successor)
 {
     net_server_leave(listeners->net);
+    net_server_give(listeners->net, pass, successor);
+}
+
+void listeners_take(struct listeners *listeners, const char *name, int fd)
+{
+    net_server_take(listeners->net, name, fd);
 }
 
 void listeners_stop(struct listeners *listeners)

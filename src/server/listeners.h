@@ -49,11 +49,15 @@ void listeners_accept(struct listeners *listeners, bool accept);
 /* Gives the sockets to a process that is about to start. */
 void listeners_give(const struct listeners *listeners, struct handover *successor);
 
+/* Takes over a connection that the process before has given. */
+void listeners_take(struct listeners *listeners, const char *name, int fd);
+
 /* Accepts no more; connections live on. */
 void listeners_stop(struct listeners *listeners);
 
-/* The same, but another process goes on with the sockets. */
-void listeners_leave(struct listeners *listeners);
+/* The same, but the successor goes on with the sockets, and with the connections that have not
+ * begun to speak. */
+void listeners_leave(struct listeners *listeners, struct handover *successor);
 void listeners_free(struct listeners *listeners);
 
 #endif

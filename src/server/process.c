@@ -162,6 +162,13 @@ static void out_of_patience(struct timer *timer)
     accept_now(CONTAINER_OF(timer, struct process, patience));
 }
 
+static void passed(void *owner, const char *name, int fd)
+{
+    struct process *process = owner;
+
+    worker_take(process->worker, name, fd);
+}
+
 static void predecessor_ready(struct net_io *io, uint32_t events)
 {
     struct process *process = CONTAINER_OF(io, struct process, from_predecessor);
@@ -189,6 +196,7 @@ static bool watch_predecessor(struct process *process)
         process->from_predecessor.fd = -1;
         return false;
     }
+    handover_on_connection(process->predecessor, passed, process);
     worker_accept(process->worker, false);
     timer_start(net_loop_timers(worker_loop(process->worker)), &process->patience,
                 GO_PATIENCE_MS);

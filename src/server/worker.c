@@ -382,6 +382,11 @@ void worker_accept(struct worker *worker, bool accept)
     listeners_accept(worker->listeners, accept);
 }
 
+void worker_take(struct worker *worker, const char *name, int fd)
+{
+    listeners_take(worker->listeners, name, fd);
+}
+
 void worker_give_listeners(const struct worker *worker, struct handover *successor)
 {
     listeners_give(worker->listeners, successor);

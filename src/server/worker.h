@@ -37,6 +37,9 @@ void worker_reload(struct worker *worker);
 /* Accepts connections, or leaves them waiting for a while. */
 void worker_accept(struct worker *worker, bool accept);
 
+/* Takes over a connection that came to the listening socket of that name before. */
+void worker_take(struct worker *worker, const char *name, int fd);
+
 /* Gives the listening sockets to a process that is about to start. */
 void worker_give_listeners(const struct worker *worker, struct handover *successor);
 

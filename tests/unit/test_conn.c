@@ -791,6 +791,47 @@ static void a_server_that_stops_is_told_who_is_at_work_or_has_something_to_send(
     assert_int_equal(net_conns_stop(loop), 0);
 }
 
+static bool takes;
+static int offered;
+
+static bool take(void *owner, int listener, int fd)
+{
+    assert_ptr_equal(owner, &offered);
+    assert_int_equal(listener, 5);
+    assert_true(fd >= 0);
+    offered++;
+    return takes;
+}
+
+static void a_conn_that_has_heard_nothing_may_be_given_away(void **state)
+{
+    (void)state;
+    offered = 0;
+    takes = false;
+    net_conns_give(loop, take, &offered); /* has no listener */
+    assert_int_equal(offered, 0);
+    net_conn_set_listener(conn, 5);
+    net_conns_give(loop, take, &offered);
+    assert_int_equal(offered, 1);
+    assert_int_equal(seen.closed, 0);
+    takes = true;
+    net_conns_give(loop, take, &offered);
+    assert_int_equal(offered, 2);
+    assert_int_equal(seen.closed, 1);
+    assert_int_equal(seen.why, NET_END_CLOSED);
+}
+
+static void one_that_has_heard_something_may_not(void **state)
+{
+    (void)state;
+    offered = 0;
+    net_conn_set_listener(conn, 5);
+    assert_int_equal(send(peer, "x", 1, 0), 1);
+    turn();
+    net_conns_give(loop, take, &offered);
+    assert_int_equal(offered, 0);
+}
+
 static void all_conns_end_as_if_their_peers_had_gone(void **state)
 {
     int pair[2];
@@ -819,6 +860,8 @@ int main(void)
         LOCAL(frames_leave_in_order_at_the_end_of_the_turn),
         LOCAL(owners_may_close_when_the_server_stops),
         LOCAL(a_server_that_stops_is_told_who_is_at_work_or_has_something_to_send),
+        LOCAL(a_conn_that_has_heard_nothing_may_be_given_away),
+        LOCAL(one_that_has_heard_something_may_not),
         LOCAL(all_conns_end_as_if_their_peers_had_gone),
         LOCAL(every_mix_of_sizes_arrives_whole_through_a_small_buffer),
         LOCAL(a_frame_is_shared_and_given_back),

@@ -150,6 +150,36 @@ static void the_old_one_hears_why_the_new_one_cannot_be(void **state)
     assert_int_equal(strlen(handover_reason(old)), HANDOVER_TEXT_MAX - 1);
 }
 
+static int passed_fd;
+
+static void passed(void *owner, const char *name, int fd)
+{
+    assert_ptr_equal(owner, &passed_fd);
+    assert_string_equal(name, "127.0.0.1 3000");
+    passed_fd = fd;
+}
+
+static void connections_come_with_their_listeners_names(void **state)
+{
+    int pair[2];
+    char byte = 0;
+    (void)state;
+
+    join(theirs);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    assert_true(handover_pass(old, "ignored", pair[0]));
+    assert_true(handover_receive(new));
+    handover_on_connection(new, passed, &passed_fd);
+    assert_true(handover_pass(old, "127.0.0.1 3000", pair[0]));
+    assert_true(handover_receive(new));
+    close(pair[0]);
+    assert_int_equal(write(pair[1], "x", 1), 1);
+    assert_int_equal(read(passed_fd, &byte, 1), 1);
+    assert_int_equal(byte, 'x');
+    close(passed_fd);
+    close(pair[1]);
+}
+
 /* --- state ---------------------------------------------------------------------------------- */
 
 static char arrivals[64];
@@ -242,6 +272,7 @@ int main(void)
         TEST(the_new_one_hears_when_the_listeners_are_its_own),
         TEST(they_are_when_the_old_one_has_ended_without_a_word),
         TEST(the_old_one_hears_why_the_new_one_cannot_be),
+        TEST(connections_come_with_their_listeners_names),
         TEST(blobs_are_taken_by_name_the_oldest_first),
         TEST(what_was_put_outlives_the_old_process),
         TEST(a_large_blob_comes_whole),

@@ -608,6 +608,44 @@ static void a_successor_goes_on_with_the_sockets_that_it_listens_on_too(void **s
     close(second);
 }
 
+static bool pass(void *owner, const char *name, int fd)
+{
+    net_server_take(owner, name, fcntl(fd, F_DUPFD_CLOEXEC, 0));
+    return true;
+}
+
+static void a_connection_that_has_not_begun_to_speak_goes_to_the_successor_too(void **state)
+{
+    struct net_listen_spec spec = {.text = "127.0.0.1:0", .host = "127.0.0.1", .id = 7};
+    struct net_server *successor;
+    char byte = 0;
+
+    (void)state;
+    assert_int_equal(listen_on("127.0.0.1", 0), 0);
+    successor = new_successor();
+    assert_int_equal(net_server_listen(successor, &spec, error, sizeof(error)), 0);
+    net_server_accept(successor, false);
+
+    int fd = dial("127.0.0.1", net_server_port(server, 0));
+
+    turns(3);
+    assert_int_equal(accepted.count, 1);
+    assert_int_equal(accepted.listeners[0], 0);
+    net_server_leave(server);
+    net_server_give(server, pass, successor);
+    turns(3);
+    assert_int_equal(accepted.closed, 1);
+    assert_int_equal(accepted.count, 2);
+    assert_int_equal(accepted.listeners[1], 7);
+    assert_int_equal(net_server_connections(server), 0);
+    assert_int_equal(net_server_connections(successor), 1);
+    assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), -1); /* it lives */
+    close(fd);
+    turns(3);
+    net_server_free(successor);
+    inherited_free(to_inherit);
+}
+
 static void a_unix_socket_that_is_left_to_a_successor_keeps_its_file(void **state)
 {
     struct net_listen_spec spec = {.text = socket_path, .unix_path = socket_path};
@@ -756,6 +794,7 @@ int main(void)
         TEST(a_socket_file_that_is_served_is_left_alone),
         TEST(a_file_that_is_no_socket_is_left_alone),
         TEST(a_successor_goes_on_with_the_sockets_that_it_listens_on_too),
+        TEST(a_connection_that_has_not_begun_to_speak_goes_to_the_successor_too),
         TEST(a_unix_socket_that_is_left_to_a_successor_keeps_its_file),
         TEST(systemds_sockets_are_all_served_and_keep_their_files),
         TEST(a_stopped_server_refuses_new_connections_and_keeps_the_old),
