@@ -460,7 +460,8 @@ bool codec_options(struct codec_decoded *decoded, const struct codec_value *valu
     struct cluster_message *message = &decoded->message;
     struct codec_value values[3];
 
-    if (!codec_members(value, names, values, 3) ||
+    /* Without rooms it would be for everybody, which all senders say by an empty list. */
+    if (!codec_members(value, names, values, 3) || !values[0].there ||
         !codec_strings(decoded, &values[0], 0, &message->rooms, &message->room_count) ||
         !codec_strings(decoded, &values[1], 1, &message->except, &message->except_count))
         return broken(decoded, "bad options");

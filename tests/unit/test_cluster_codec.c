@@ -481,6 +481,8 @@ static void wrong_requests_are_refused(void **state)
         "[]",
         "{\"type\":2",
         "{\"type\":2,\"opts\":[]}",
+        "{\"type\":4,\"opts\":{}}",
+        "{\"type\":4,\"opts\":{\"rooms\":null,\"except\":[]}}",
         "{\"type\":2,\"opts\":{\"rooms\":\"x\"}}",
         "{\"type\":2,\"opts\":{\"rooms\":[[]]}}",
         "{\"type\":2,\"opts\":{\"rooms\":[null]}}",
@@ -538,7 +540,7 @@ static void nesting_without_end_is_refused(void **state)
 {
     static const struct str head = STR("\x93\xa1u\x83\xa4type\x02\xa4"
                                        "data\x92\xa1x");
-    static const struct str tail = STR("\xa3nsp\xa2/a\x80");
+    static const struct str tail = STR("\xa3nsp\xa2/a\x81\xa5rooms\x90");
     struct codec_decoded decoded;
     struct buf bytes;
 
@@ -561,7 +563,7 @@ static void placeholders_that_stand_for_nothing_are_refused_beside_binary_values
     static const struct str bytes =
         STR("\x93\xa1u\x83\xa4type\x02\xa4"
             "data\x93\xa1x\xc4\x01y\x82\xac_placeholder\xc3\xa3num\x05"
-            "\xa3nsp\xa2/a\x80");
+            "\xa3nsp\xa2/a\x81\xa5rooms\x90");
     struct codec_decoded decoded;
 
     (void)state;
@@ -573,7 +575,7 @@ static void dates_come_as_their_text(void **state)
 {
     static const struct str bytes =
         STR("\x93\xa1u\x83\xa4type\x02\xa4"
-            "data\x92\xa1x\xd6\xff\x5f\xee\x66\x00\xa3nsp\xa2/a\x80");
+            "data\x92\xa1x\xd6\xff\x5f\xee\x66\x00\xa3nsp\xa2/a\x81\xa5rooms\x90");
     struct codec_decoded decoded;
 
     (void)state;
