@@ -116,8 +116,7 @@ static void begin_window(struct ending *ending)
 
 static void polls(struct ending *ending)
 {
-    if (now(ending) >= ending->listening_until_ms ||
-        eio_server_expected(ending->engine) == 0)
+    if (now(ending) >= ending->listening_until_ms || eio_server_expected(ending->engine) == 0)
         begin_window(ending);
     else
         tick_after(ending, POLLS_TICK_MS);
