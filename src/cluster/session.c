@@ -5,13 +5,13 @@
 #include <stdlib.h>
 
 /*
- * MessagePack: [version, parser, namespace, sid, origin, since, start, data, rooms, packets], where
+ * MessagePack: [version, parser, namespace, sid, origin, since, start, upto, last, data, rooms, packets], where
  * a packet is [origin, number, frame, …]. Origins are 64 bits wide and written as text.
  */
 
 enum {
     VERSION = 1,
-    FIELDS = 10,
+    FIELDS = 12,
 };
 
 static void write_wide(struct buf *to, uint64_t number)
@@ -35,6 +35,8 @@ void session_write(struct buf *to, struct str parser, struct str nsp,
     write_wide(to, session->origin);
     write_wide(to, session->since);
     msgpack_write_string(to, session->start);
+    msgpack_write_string(to, session->upto);
+    msgpack_write_string(to, session->last);
     msgpack_write_string(to, session->data);
     msgpack_write_array(to, (uint32_t)session->room_count);
     for (size_t i = 0; i < session->room_count; i++)
@@ -167,6 +169,8 @@ bool session_read(struct session_read *read, struct str bytes)
     read->session.origin = take_wide(&source);
     read->session.since = take_wide(&source);
     read->session.start = take_string(&source);
+    read->session.upto = take_string(&source);
+    read->session.last = take_string(&source);
     read->session.data = take_string(&source);
     rooms = take_count(&source, 0, SESSION_LIST_MAX);
     for (uint32_t i = 0; i < rooms && source.good; i++)

@@ -37,7 +37,7 @@ bool session_read(struct session_read *read, struct str bytes);
 
 /*
  * As the official streams adapter keeps it: base64 of MessagePack {sid, pid, rooms, data}; of skua
- * with `start` behind them, which the other ignores.
+ * with `start`, `upto` and `last` behind them, which the other ignores.
  */
 void session_write_official(struct buf *to, const struct sio_session *session);
 bool session_read_official(struct session_read *read, struct str text);

@@ -20,7 +20,7 @@ void session_write_official(struct buf *to, const struct sio_session *session)
     char *text;
 
     buf_init(&packed, SESSION_BYTES_MAX);
-    msgpack_write_map(&packed, 5);
+    msgpack_write_map(&packed, 7);
     msgpack_write_string(&packed, STR("sid"));
     msgpack_write_string(&packed, session->sid);
     msgpack_write_string(&packed, STR("pid"));
@@ -33,6 +33,10 @@ void session_write_official(struct buf *to, const struct sio_session *session)
     write_data(&packed, session->data);
     msgpack_write_string(&packed, STR("start"));
     msgpack_write_string(&packed, session->start);
+    msgpack_write_string(&packed, STR("upto"));
+    msgpack_write_string(&packed, session->upto);
+    msgpack_write_string(&packed, STR("last"));
+    msgpack_write_string(&packed, session->last);
     text = buf_failed(&packed) ? NULL : buf_extend(to, base64_encoded_size(packed.size));
     if (text)
         base64_encode(text, packed.at, packed.size);
@@ -107,6 +111,10 @@ static bool read_fields(struct msgpack_reader *reader, struct session_read *read
             good = read_string(reader, &other);
         else if (str_equal(key, STR("start")))
             good = read_string(reader, &read->session.start);
+        else if (str_equal(key, STR("upto")))
+            good = read_string(reader, &read->session.upto);
+        else if (str_equal(key, STR("last")))
+            good = read_string(reader, &read->session.last);
         else if (str_equal(key, STR("rooms")))
             good = read_rooms(reader, read);
         else if (str_equal(key, STR("data")))
@@ -144,7 +152,12 @@ bool session_read_official(struct session_read *read, struct str text)
     *read = (struct session_read){
         .parser = STR(""),
         .nsp = STR(""),
-        .session = {.pid = STR(""), .sid = STR(""), .start = STR(""), .data = STR("")},
+        .session = {.pid = STR(""),
+                    .sid = STR(""),
+                    .start = STR(""),
+                    .upto = STR(""),
+                    .last = STR(""),
+                    .data = STR("")},
     };
     read->unpacked = malloc(text.size / 4 * 3 + 3);
     if (!read->unpacked)

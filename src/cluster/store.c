@@ -145,8 +145,7 @@ static void use_session(struct store_search *search)
         end_search(search, SIO_CLAIM_NONE, NULL);
         return;
     }
-    if (offset.size == 0)
-        offset = read.session.start;
+    offset = sio_session_offset(&read.session, offset);
     place = store->ops.locate(store->ops.owner, nsp, offset);
     if (place == STORE_AHEAD && now_of(store) < search->give_up_ms) {
         timer_start(net_loop_timers(store->options.loop), &search->timer, STORE_POLL_MS);

@@ -82,6 +82,8 @@ struct broadcast {
     const struct sio_args *event_json;
     unsigned flags;
     size_t count;
+    uint64_t number; /* in the log; 0: not kept */
+    const struct sio_mark *mark;
     bool failed;
 };
 
@@ -95,6 +97,8 @@ static void send_to(void *context, struct sio_socket *socket)
         broadcast->failed = true;
         return;
     }
+    if (broadcast->number > 0)
+        sio_kept_note(socket, broadcast->number, broadcast->mark);
     sio_socket_send(socket, broadcast->packet, broadcast->flags);
     broadcast->count++;
 }
@@ -138,6 +142,8 @@ size_t sio_broadcast_marked(const struct sio_target *target, const struct sio_ar
             mark->number = 0;
     } else {
         broadcast.packet = encode_kept(nsp, event_json, mark);
+        broadcast.number = nsp->next_number;
+        broadcast.mark = mark;
         if (broadcast.packet)
             sio_log_add(target, broadcast.packet, mark, false);
         else
@@ -186,6 +192,7 @@ bool sio_socket_event(struct sio_socket *socket, const struct sio_args *event_js
     if (kept) {
         sio_log_add(&own, packet, &mark, true);
         sio_socket_kept(socket)->emitted = true;
+        sio_kept_note(socket, mark.number, &mark);
     }
     sio_socket_emit(socket, packet, flags);
     sio_packet_unref(packet);

@@ -48,6 +48,7 @@ struct sio_log_entry {
     uint64_t at_ms;
     size_t size; /* what it counts against the buffer */
     bool alone;  /* emitted to a socket: no other server has it */
+    bool placed; /* its place is its offset */
 };
 
 /* One a namespace, while there is anything in it. */
@@ -133,13 +134,20 @@ struct sio_kept {
     bool emitted;               /* something to it alone is in the log */
     uint64_t since;             /* the log's next number when it was accepted */
     uint64_t place;             /* and the bus's place then */
+    uint64_t last;              /* the number of the last event that went to it; 0: none yet */
+    uint64_t last_place;        /* and its place, if that is its offset */
+    bool last_is_unknown;       /* it was another server's */
     char *start;                /* of a recovered one: where it stood when it was new */
+    char *had;                  /* and the offset it came with; "" for none */
     struct sio_saved *restored; /* from when it is known until it is accepted */
     struct sio_position behind; /* what that one has had */
 };
 
 /* NULL in namespaces without. */
 struct sio_kept *sio_socket_kept(const struct sio_socket *socket);
+
+/* An event with this mark goes to the socket. */
+void sio_kept_note(struct sio_socket *socket, uint64_t number, const struct sio_mark *mark);
 
 /* A CONNECT arrived: the socket goes on to middleware, now or when it is known who it was. */
 void sio_restore(struct sio_socket *socket);

@@ -254,7 +254,9 @@ void sio_log_add(const struct sio_target *target, struct sio_packet *packet,
         .at_ms = net_loop_now(nsp->server->loop),
         .size = sizeof(entry) + sizeof(*packet),
         .alone = alone,
+        .placed = mark->offset.size > 0,
     };
+    entry.mark.offset = STR(""); /* gone with the call */
 
     for (uint32_t i = 0; i < packet->frame_count; i++)
         entry.size += frame_body(packet->frames[i]).size;
@@ -402,9 +404,21 @@ static void send_own(struct replay *replay, struct sio_socket *socket, uint64_t 
         if (packet->origin == position->origin && packet->number <= position->number)
             continue;
         sio_socket_send(socket, saved->packets[replay->own], 0);
+        sio_socket_kept(socket)->last_is_unknown = true;
         if (!saved->session.packets_are_first)
             sio_log_add(&target, saved->packets[replay->own], &mark, true);
     }
+}
+
+static void note_sent(struct sio_socket *socket, uint64_t number,
+                      const struct sio_log_entry *entry)
+{
+    struct sio_kept *kept = sio_socket_kept(socket);
+
+    kept->last = number;
+    kept->last_place = entry->placed ? entry->mark.bus : 0;
+    /* What is kept anew of another server's has that one's offset. */
+    kept->last_is_unknown = entry->alone && entry->mark.origin != 0;
 }
 
 void sio_log_replay(struct sio_socket *socket, const struct sio_position *position,
@@ -427,8 +441,10 @@ void sio_log_replay(struct sio_socket *socket, const struct sio_position *positi
             send_own(&replay, socket, entry->mark.number);
             entry = find_entry(nsp, number); /* what was kept anew may have pushed it out */
         }
-        if (entry && is_due(&replay, entry, number))
+        if (entry && is_due(&replay, entry, number)) {
             sio_socket_send(socket, entry->packet, 0);
+            note_sent(socket, number, entry);
+        }
     }
     send_own(&replay, socket, UINT64_MAX);
     map_free(&replay.rooms);

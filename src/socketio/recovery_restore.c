@@ -20,6 +20,15 @@ bool sio_socket_recovered(const struct sio_socket *socket)
     return kept && kept->recovered;
 }
 
+void sio_kept_note(struct sio_socket *socket, uint64_t number, const struct sio_mark *mark)
+{
+    struct sio_kept *kept = sio_socket_kept(socket);
+
+    kept->last = number;
+    kept->last_place = mark->offset.size > 0 ? mark->bus : 0;
+    kept->last_is_unknown = false;
+}
+
 /* --- who it was ------------------------------------------------------------------------------- */
 
 struct sio_claim {
@@ -76,21 +85,32 @@ struct sio_namespace *sio_claim_namespace(const struct sio_claim *claim)
     return claim->nsp;
 }
 
+/* A last offset may be without its place. */
+static bool is_last(struct str offset, struct str last)
+{
+    return str_equal(offset, last) ||
+           (last.size > 0 && str_starts(offset, last) && offset.at[last.size] == '.');
+}
+
+struct str sio_session_offset(const struct sio_session *session, struct str offset)
+{
+    if (session->upto.size > 0 && is_last(offset, session->last))
+        return session->upto;
+    return offset.size > 0 ? offset : session->start;
+}
+
 /* Where the client stands; false when it cannot be told that nothing is missing. */
 static bool find_position(const struct sio_claim *claim, const struct sio_session *session,
                           struct sio_position *position)
 {
-    struct str offset = buf_str(&claim->offset);
-
-    if (session->packets_are_first) {
+    if (session->packets_are_first)
         *position =
             (struct sio_position){.after = sio_log_behind(claim->nsp, session->packets_to),
                                   .place = session->packets_to};
-        return sio_log_reaches(claim->nsp, position);
-    }
-    /* Without one it has had no event: it stands where it was when it was new. */
-    return sio_offset_read(claim->nsp, offset.size > 0 ? offset : session->start, position) &&
-           sio_log_reaches(claim->nsp, position);
+    else if (!sio_offset_read(claim->nsp, sio_session_offset(session, buf_str(&claim->offset)),
+                              position))
+        return false;
+    return sio_log_reaches(claim->nsp, position);
 }
 
 /* --- being that again ------------------------------------------------------------------------- */
@@ -114,34 +134,40 @@ static bool take_rooms(struct sio_socket *socket, const struct sio_session *sess
     return true;
 }
 
-static bool become(struct sio_socket *socket, struct sio_saved *saved,
+static bool become(struct sio_socket *socket, struct sio_saved *saved, struct str offset,
                    const struct sio_position *position)
 {
     struct sio_kept *kept = sio_socket_kept(socket);
     const struct sio_session *session = &saved->session;
-    char fresh[RANDOM_ID_SIZE], *start;
+    char fresh[RANDOM_ID_SIZE], *start, *had;
 
     assert(socket->state == SIO_JOINING && !kept->restored);
     if (session->sid.size != sio_socket_id(socket).size ||
         map_get(&socket->nsp->sockets, session->sid))
         return false;
     start = str_dup(session->start);
-    if (!start)
-        return false;
+    had = str_dup(offset);
+    if (!start || !had)
+        goto fail;
     memcpy(fresh, socket->id + session->sid.size - sizeof(fresh), sizeof(fresh));
     memcpy(socket->id, session->sid.at, session->sid.size);
     if (!take_data(socket, session->data) || !take_rooms(socket, session)) {
         memcpy(socket->id + session->sid.size - sizeof(fresh), fresh, sizeof(fresh));
         sio_rooms_leave(socket);
-        free(start);
-        return false;
+        goto fail;
     }
     memcpy(kept->pid, session->pid.at, sizeof(kept->pid));
     kept->start = start;
+    kept->had = had;
     kept->restored = saved;
     kept->behind = *position;
     kept->recovered = true;
     return true;
+
+fail:
+    free(start);
+    free(had);
+    return false;
 }
 
 static void go_on(struct sio_socket *socket)
@@ -180,7 +206,7 @@ void sio_claim_end(struct sio_claim *claim, enum sio_claim_end how,
     if (saved && !socket) { /* it went again meanwhile */
         sio_session_return(saved);
     } else if (saved && (!find_position(claim, &saved->session, &position) ||
-                         !become(socket, saved, &position))) {
+                         !become(socket, saved, buf_str(&claim->offset), &position))) {
         sio_saved_free(saved);
     }
     end_claim(claim);
@@ -230,7 +256,8 @@ void sio_restore_drop(struct sio_socket *socket, bool lost)
         sio_saved_free(kept->restored);
     kept->restored = NULL;
     free(kept->start);
-    kept->start = NULL;
+    free(kept->had);
+    kept->start = kept->had = NULL;
 }
 
 /* --- its old self is still here ---------------------------------------------------------------- */

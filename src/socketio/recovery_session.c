@@ -44,7 +44,8 @@ make_saved(struct sio_namespace *nsp, const struct sio_session *session,
 
     each_room(owner, gather_room, &gathered);
     size = sizeof(*saved) + gathered.count * sizeof(struct str) + gathered.size +
-           session->pid.size + session->sid.size + session->data.size + session->start.size;
+           session->pid.size + session->sid.size + session->data.size + session->start.size +
+           session->upto.size + session->last.size;
     saved = malloc(size);
     if (!saved)
         return NULL;
@@ -63,6 +64,8 @@ make_saved(struct sio_namespace *nsp, const struct sio_session *session,
     gathered.bytes = put(&saved->session.sid, session->sid, gathered.bytes);
     gathered.bytes = put(&saved->session.data, session->data, gathered.bytes);
     gathered.bytes = put(&saved->session.start, session->start, gathered.bytes);
+    gathered.bytes = put(&saved->session.upto, session->upto, gathered.bytes);
+    gathered.bytes = put(&saved->session.last, session->last, gathered.bytes);
     saved->session.rooms = saved->names;
     saved->session.room_count = gathered.count;
     gathered.count = 0;
@@ -231,32 +234,61 @@ static void write_start(const struct sio_socket *socket, struct buf *start)
                          kept->place);
 }
 
+/* Where this server stands, and what it has sent last: a client that has had that has had all. */
+static void write_end(const struct sio_socket *socket, struct buf *upto, struct buf *last)
+{
+    const struct sio_kept *kept = sio_socket_kept(socket);
+    const struct sio_namespace *nsp = socket->nsp;
+    const struct sio_keeper *keeper = &nsp->server->keeper;
+
+    if (kept->last_is_unknown)
+        return;
+    sio_offset_write(upto, nsp, nsp->server->origin, nsp->next_number - 1,
+                     keeper->place ? keeper->place(keeper->owner, nsp) : 0);
+    if (kept->last_place > 0) {
+        keeper->write_place(keeper->owner, nsp, kept->last_place, last);
+    } else if (kept->last > 0) {
+        sio_number_write(last, nsp->server->origin);
+        buf_add_byte(last, '.');
+        sio_number_write(last, kept->last);
+    } else if (kept->had) {
+        buf_add_str(last, str_from(kept->had));
+    }
+}
+
 void sio_session_save(struct sio_socket *socket)
 {
     struct sio_namespace *nsp = socket->nsp;
     struct sio_server *server = nsp->server;
     const struct sio_kept *kept = sio_socket_kept(socket);
     struct sio_saved *saved = NULL;
-    struct buf data, start;
+    struct buf data, start, upto, last;
 
     buf_init(&data, SIZE_MAX);
     buf_init(&start, SIO_OFFSET_MAX);
+    buf_init(&upto, SIO_OFFSET_MAX);
+    buf_init(&last, SIO_OFFSET_MAX);
     if (socket->data)
         json_tree_write(&data, socket->data);
     write_start(socket, &start);
-    if (!buf_failed(&data) && !buf_failed(&start)) {
+    write_end(socket, &upto, &last);
+    if (!buf_failed(&data) && !buf_failed(&start) && !buf_failed(&upto) && !buf_failed(&last)) {
         const struct sio_session session = {
             .pid = str_of(kept->pid, sizeof(kept->pid)),
             .sid = sio_socket_id(socket),
             .origin = server->origin,
             .since = kept->since,
             .start = buf_str(&start),
+            .upto = buf_str(&upto),
+            .last = buf_str(&last),
             .data = buf_str(&data),
         };
         saved = make_saved(nsp, &session, each_of_socket, socket);
     }
     buf_free(&data);
     buf_free(&start);
+    buf_free(&upto);
+    buf_free(&last);
     if (!saved) {
         log_error(server->log, "out of memory: a lost socket is not kept for recovery",
                   log_str("namespace", nsp->name), LOG_END);

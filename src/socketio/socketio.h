@@ -312,6 +312,9 @@ struct sio_session {
     uint64_t origin;  /* the server that lost it */
     uint64_t since;   /* that server's next number when it had joined there */
     struct str start; /* an offset: where it stood when it was new */
+    struct str upto;  /* where this server stood when it lost the socket; empty: not known */
+    struct str last;  /* and the offset of the last event that it had sent it by then, with or
+                         without the place; empty: none */
     const struct str *rooms;
     size_t room_count;
     struct str data; /* JSON; empty: none */
@@ -329,6 +332,10 @@ struct sio_position {
     uint64_t origin;
     uint64_t number;
 };
+
+/* The offset that tells where the client stands: its own, or a better one if it has had all that
+ * was sent to it, or where it began. */
+struct str sio_session_offset(const struct sio_session *session, struct str offset);
 
 /* A client that says it was here or elsewhere. */
 struct sio_claim;
