@@ -30,6 +30,10 @@ limits {
   -- backlog     = "16MB", -- bytes that may wait for one client before it is closed
 }
 
+-- For balancers: status 200, or 503 while the server ends, which it does by sending its clients away over a while.
+health "/health"
+-- drain { window = "5s", deadline = "30s" }
+
 -- log { level = "info", format = "text" }    -- or "json"
 
 local chat = namespace "/chat"

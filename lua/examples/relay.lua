@@ -34,6 +34,7 @@ engine {
 }
 
 limits { max_payload = "100MB" }
+health "/health"
 
 local relay    = namespace "/relay"
 local viewer   = namespace "/viewer"
