@@ -381,7 +381,7 @@ void link_submit(struct redis_link *link, struct redis_request *request,
         request->timeout_ms = redis->options.command_timeout_ms;
     if (!link->up && how->at_once) {
         request_end(request, REDIS_DOWN);
-    } else if (!has_room(link, request_size(request))) {
+    } else if (!request->internal && !has_room(link, request_size(request))) {
         request_end(request, REDIS_QUEUE_FULL);
     } else if (link->up) {
         wire_send(link->wire, request);

@@ -85,7 +85,7 @@ struct redis_request {
     uint64_t sent_ms;
     uint32_t timeout_ms;      /* of the server; 0: none */
     enum redis_end end;       /* while in redis.ended */
-    bool internal;            /* not counted */
+    bool internal;            /* not counted; no queue is too full for it */
     bool keeps_reply;         /* `answer` frees it */
     bool given_up;            /* answered already; the server's reply is still to come */
     struct str sunsubscribed; /* the channel in `frame`, of SUNSUBSCRIBE */

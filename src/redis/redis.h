@@ -252,6 +252,8 @@ struct redis_link_events {
  */
 struct redis_link *redis_link_open(struct redis *redis, struct str key,
                                    const struct redis_link_events *events);
+
+/* What is not answered is answered with REDIS_CLOSED, later in the turn. */
 void redis_link_close(struct redis_link *link);
 
 /* As redis_command_with(); the key of `how` means nothing here. `how` may be NULL. */
