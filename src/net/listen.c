@@ -42,7 +42,8 @@ struct listener {
     uint16_t port;
     bool proxied;
     bool open;
-    bool owns_file;
+    bool has_file;  /* a Unix socket's */
+    bool owns_file; /* and it is removed at the end */
 };
 
 struct net_server {
@@ -215,6 +216,7 @@ void net_server_accept(struct net_server *server, bool accept)
             continue;
         timer_stop(net_loop_timers(server->options.loop), &listener->resume);
         net_loop_modify(server->options.loop, &listener->io, accept ? (uint32_t)EPOLLIN : 0);
+        listener->owns_file = listener->owns_file || (accept && listener->has_file);
     }
 }
 
@@ -440,9 +442,9 @@ static int open_listener(struct listener *listener, int fd)
 
 /* ---- listening without lws ---- */
 
-/* Takes over the socket. Returns the listener's index, or -1. */
+/* Takes over the socket. Returns the listener's index, or -1 with errno. */
 static int add_own(struct net_server *server, const struct net_listen_spec *spec,
-                   const char *name, int fd)
+                   const char *name, int fd, bool inherited)
 {
     struct listener *listener = new_listener(server, spec, name);
     int index = listener ? open_listener(listener, fd) : -1;
@@ -452,7 +454,8 @@ static int add_own(struct net_server *server, const struct net_listen_spec *spec
         close(fd);
         return -1;
     }
-    listener->owns_file = spec->unix_path != NULL;
+    listener->has_file = spec->unix_path != NULL;
+    listener->owns_file = listener->has_file && !inherited;
     return index;
 }
 
@@ -483,7 +486,7 @@ static int listen_systemd(struct net_server *server, const struct net_listen_spe
 
     while (inherited && server->listener_count < LISTENERS_MAX &&
            (fd = inherited_take_systemd(inherited, str_from(spec->systemd), name)) >= 0) {
-        int index = add_own(server, spec, name, fd);
+        int index = add_own(server, spec, name, fd, true);
 
         if (index < 0)
             return fail(error, size, "cannot listen on %s: %s", spec->text, strerror(errno));
@@ -587,7 +590,7 @@ static int listen_anew(struct net_server *server, const struct net_listen_spec *
 
         if (fd < 0)
             return fail_errno(error, size, spec, errno);
-        index = add_own(server, spec, name, fd);
+        index = add_own(server, spec, name, fd, false);
     } else {
         index = add_by_lws(server, spec, address, name);
     }
@@ -615,7 +618,7 @@ int net_server_listen(struct net_server *server, const struct net_listen_spec *s
     if (fd < 0)
         return listen_anew(server, spec, &address, name, error, error_size);
 
-    int index = add_own(server, spec, name, fd);
+    int index = add_own(server, spec, name, fd, true);
 
     if (index < 0)
         return fail_errno(error, error_size, spec, errno);

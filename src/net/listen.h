@@ -66,7 +66,9 @@ int net_server_listeners(const struct net_server *server);
 /* The port that listener `index` really has; 0 for unix sockets. */
 uint16_t net_server_port(const struct net_server *server, int index);
 
-/* Accepts, or leaves connections in the kernel's queue for a while. A new server accepts. */
+/* Accepts, or leaves connections in the kernel's queue for a while. A new server accepts, but the
+ * files of Unix sockets that it inherited are its own only when it is told so: until then another
+ * process may have to go on with them. */
 void net_server_accept(struct net_server *server, bool accept);
 
 /* Shows the sockets with their names (net/inherited.h) to whoever takes them over. */

@@ -1,6 +1,6 @@
 // SIGUSR2: a new process takes the listeners over, and nobody is refused; and sockets that systemd holds.
 import assert from "node:assert/strict";
-import { copyFileSync, readdirSync, readlinkSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readdirSync, readlinkSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { Agent, request } from "node:http";
 import { createServer } from "node:net";
 import path from "node:path";
@@ -170,11 +170,13 @@ describe("skua: a restart", options, () => {
   });
 
   it("with a broken file leaves the old process at work, which tells why", async () => {
-    const server = await start(LISTEN + APP);
+    const file = path.join(scratch(), "skua.sock");
+    const BOTH = LISTEN + `listen "unix:${file}" `;
+    const server = await start(BOTH + APP);
     const socket = await clientsOf(server).connect();
     for (const [text, reason] of [
-      [LISTEN + 'drane { window = "1s" }\n' + APP, /test\.lua:2: unknown name \\"drane\\"; did you mean \\"drain\\"\?/],
-      [LISTEN + 'listen "192.0.2.1:80"\n' + APP, /test\.lua:2: listen: 192\.0\.2\.1:80 is not an address of this machine/],
+      [BOTH + 'drane { window = "1s" }\n' + APP, /test\.lua:2: unknown name \\"drane\\"; did you mean \\"drain\\"\?/],
+      [BOTH + 'listen "192.0.2.1:80"\n' + APP, /test\.lua:2: listen: 192\.0\.2\.1:80 is not an address of this machine/],
     ]) {
       server.write(text);
       const before = server.process.log(/restart failed/).length;
@@ -183,13 +185,14 @@ describe("skua: a restart", options, () => {
       assert.match(lines.at(-1), reason);
       assert.deepEqual(await ask(socket, "echo", 1), [1]);
       assert.equal(await get(server.port), 200);
+      assert.ok(existsSync(file));
     }
     unlinkSync(server.file);
     process.kill(server.pid, "SIGUSR2");
     const lines = await server.process.logged(/restart failed/, 3);
     assert.match(lines.at(-1), /test\.lua: No such file/);
     assert.equal(socket.connected, true);
-    server.write(LISTEN + APP);
+    server.write(BOTH + APP);
     await server.restart();
     await next(socket, "disconnect");
   });

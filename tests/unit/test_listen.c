@@ -656,8 +656,14 @@ static void a_unix_socket_that_is_left_to_a_successor_keeps_its_file(void **stat
     assert_int_equal(listen_on_path(server, socket_path), 0);
     successor = new_successor();
     assert_int_equal(net_server_listen(successor, &spec, error, sizeof(error)), 0);
+    net_server_free(successor); /* it fails for some reason */
+    inherited_free(to_inherit);
+    assert_int_equal(stat(socket_path, &file), 0);
+    successor = new_successor();
+    assert_int_equal(net_server_listen(successor, &spec, error, sizeof(error)), 0);
     net_server_leave(server);
     net_server_stop(server);
+    net_server_accept(successor, true);
     assert_int_equal(stat(socket_path, &file), 0);
 
     int fd = dial_path(socket_path);
