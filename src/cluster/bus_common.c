@@ -59,8 +59,12 @@ void bus_refuse(struct bus *bus, struct str channel, const char *reason)
 
 static void ready_soon(struct bus *bus)
 {
-    if (!timer_running(&bus->ready_timer))
-        timer_start(net_loop_timers(bus->options.loop), &bus->ready_timer, BUS_READY_AGAIN_MS);
+    uint64_t wait_ms = now(bus) < bus->ready_again_ms ? bus->ready_again_ms - now(bus) : 0;
+
+    if (timer_running(&bus->ready_timer))
+        return;
+    bus->ready_again_ms = now(bus) + wait_ms + BUS_READY_AGAIN_MS;
+    timer_start(net_loop_timers(bus->options.loop), &bus->ready_timer, wait_ms);
 }
 
 static void tell_lost(struct net_task *task)

@@ -100,6 +100,7 @@ struct bus {
     struct bus_notice_state refused, lost, foreign;
     struct net_task lost_task; /* what was lost in this turn is one gap */
     struct timer ready_timer;
+    uint64_t ready_again_ms; /* when it may be told again */
 
     struct str check; /* owned: the channel of our own messages to ourselves */
     struct timer checker;
@@ -149,7 +150,7 @@ bool bus_notice(const struct bus *bus, struct bus_notice_state *state, uint64_t 
 /* Tells subscriptions that stand to those namespaces that do not know. */
 void bus_tell_ready(struct bus *bus);
 
-/* Tells the gap now and `ready` soon. */
+/* Tells the gap now, and `ready` from the loop. */
 void bus_tell_gap(struct bus_nsp *nsp);
 
 /* Something of ours came back. */

@@ -10,17 +10,17 @@
  * Recovery (README.md) wants one order of a namespace's messages that all servers hear:
  *   pubsub    what matches the pattern of broadcasts; requests and answers are not in it
  *   sharded   the namespace's main channel. Everything is published there; rooms' channels are
- *             subscribed still, because Node servers that are not `static` publish there. Such a
- *             message reaches those alone who have the room, so it is told as a gap each time, and
- *             logged: set subscriptionMode "static" on them. A server that has nobody in the room
- *             does not learn of it: with such Node servers recovery may miss their messages.
+ *             subscribed still, and for room_linger_ms after their rooms, because Node servers that
+ *             are not `static` publish there. Such a message reaches those alone who have the room:
+ *             it is a gap each time, and logged. The anchor that answers `ready` tells the others.
+ *             Set subscriptionMode "static" on such servers, or nothing is recovered for long.
  *   streams   the stream; entries have their ids, nothing is `heard`. delivers_own.
  * Of own messages that come back, pub/sub and sharded read kind, number and request only; sharded
  * passes on those alone that have a number.
  *
  * A gap is told when subscriptions were lost, when the stream was cut before it was read, and, with
  * recovery, when a broadcast of this server may not have reached the others. `ready` follows each,
- * a second later where no subscription was lost: who answers it with an anchor may fail again.
+ * once a second at most where no subscription was lost: who answers it with an anchor may fail again.
  *
  * Health is decided by messages of our own that must come back, sent every 2 s while nothing else
  * does; a link that says it is up proves nothing.
@@ -62,6 +62,7 @@ struct bus_options {
 
     bool specific_response_channel; /* pubsub: answers go to the asker alone */
     enum bus_mode mode;             /* sharded */
+    uint32_t room_linger_ms; /* sharded with recovery: as long as clients may come back */
 
     /* streams; zeros are the defaults */
     struct str stream_name; /* copied */

@@ -7,7 +7,31 @@
 
 enum {
     SOCKET_ID_UNITS = 20, /* what the reference takes for a socket's id: no more is looked at */
+    LEAVING_MAX = 100000, /* channels that are kept for a while after their rooms */
 };
+
+struct sharded {
+    struct bus bus;
+    struct map leaving;   /* of struct leaving, by channel */
+    struct list in_order; /* of their end */
+    struct timer leaver;
+};
+
+/*
+ * With recovery a room's channel is heard for some time after the room was left: a client that is
+ * lost may come back to it, and what a Node server publishes there meanwhile would be missing
+ * without anybody's knowing.
+ */
+struct leaving {
+    struct list link;
+    uint64_t due_ms;
+    struct str channel; /* behind the struct */
+};
+
+static struct sharded *sharded_of(struct bus *bus)
+{
+    return (struct sharded *)bus;
+}
 
 static bool name_channels(struct bus_nsp *nsp)
 {
@@ -189,30 +213,96 @@ static bool send_message(struct cluster_bus *base, const struct cluster_message 
     return true;
 }
 
-/* A room whose name looks like a socket's id may be published on its channel by nobody, and Node
- * servers subscribe it all the same; we do not. */
+/* --- channels of rooms ----------------------------------------------------------------------- */
+
+static void forget_leaving(struct sharded *sharded, struct leaving *leaving)
+{
+    map_remove(&sharded->leaving, leaving->channel);
+    list_remove(&leaving->link);
+    free(leaving);
+}
+
+static void leave(struct sharded *sharded, struct leaving *leaving)
+{
+    redis_unsubscribe(sharded->bus.redis, REDIS_SHARD, leaving->channel);
+    forget_leaving(sharded, leaving);
+}
+
+static void leave_due(struct timer *timer)
+{
+    struct sharded *sharded = CONTAINER_OF(timer, struct sharded, leaver);
+    struct net_loop *loop = sharded->bus.options.loop;
+
+    while (!list_empty(&sharded->in_order)) {
+        struct leaving *first = CONTAINER_OF(sharded->in_order.next, struct leaving, link);
+
+        if (first->due_ms > net_loop_now(loop)) {
+            timer_start(net_loop_timers(loop), timer, first->due_ms - net_loop_now(loop));
+            return;
+        }
+        leave(sharded, first);
+    }
+}
+
+/* False: it is to be left at once. */
+static bool leave_later(struct sharded *sharded, struct str channel)
+{
+    const struct bus_options *options = &sharded->bus.options;
+    struct leaving *leaving;
+
+    if (!options->recovery || options->room_linger_ms == 0 ||
+        map_size(&sharded->leaving) == LEAVING_MAX)
+        return false;
+    leaving = malloc(sizeof(*leaving) + channel.size);
+    if (!leaving)
+        return false;
+    memcpy(leaving + 1, channel.at, channel.size);
+    leaving->channel = str_of(leaving + 1, channel.size);
+    leaving->due_ms = net_loop_now(options->loop) + options->room_linger_ms;
+    if (!map_put(&sharded->leaving, leaving->channel, leaving)) {
+        free(leaving);
+        return false;
+    }
+    list_add_last(&sharded->in_order, &leaving->link);
+    if (!timer_running(&sharded->leaver))
+        timer_start(net_loop_timers(options->loop), &sharded->leaver, options->room_linger_ms);
+    return true;
+}
+
+/* Node servers also subscribe to rooms whose names look like sockets' ids, on whose channels nobody
+ * publishes; we do not. */
 static void on_room_change(struct cluster_bus *base, struct str name, struct str room,
                            bool exists)
 {
     struct bus *bus = (struct bus *)base;
     struct bus_nsp *nsp = bus_find(bus, name);
+    struct leaving *leaving;
     struct str channel;
 
     if (!nsp || !has_channel(bus, room))
         return;
     channel = bus_room_channel(nsp, room);
-    if (!exists)
-        redis_unsubscribe(bus->redis, REDIS_SHARD, channel);
-    else if (channel.size == 0 || !redis_subscribe(bus->redis, REDIS_SHARD, channel))
+    leaving = map_get(&sharded_of(bus)->leaving, channel);
+    if (leaving)
+        forget_leaving(sharded_of(bus), leaving);
+    if (exists && (channel.size == 0 || !redis_subscribe(bus->redis, REDIS_SHARD, channel)))
         bus_lost(bus, "out of memory");
+    else if (!exists && !leave_later(sharded_of(bus), channel))
+        redis_unsubscribe(bus->redis, REDIS_SHARD, channel);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
 
 static void free_bus(struct cluster_bus *base)
 {
-    bus_release((struct bus *)base);
-    free(base);
+    struct sharded *sharded = sharded_of((struct bus *)base);
+
+    while (!list_empty(&sharded->in_order))
+        forget_leaving(sharded, CONTAINER_OF(sharded->in_order.next, struct leaving, link));
+    map_free(&sharded->leaving);
+    timer_stop(net_loop_timers(sharded->bus.options.loop), &sharded->leaver);
+    bus_release(&sharded->bus);
+    free(sharded);
 }
 
 static const struct cluster_bus_type type = {
@@ -264,13 +354,16 @@ struct cluster_bus *bus_sharded_new(const struct bus_options *options,
         [BUS_STATIC] = &type_static,
         [BUS_DYNAMIC_PRIVATE] = &type_private,
     };
-    struct bus *bus = calloc(1, sizeof(*bus));
+    struct sharded *sharded = calloc(1, sizeof(*sharded));
 
     snprintf(fault, REDIS_FAULT_MAX, "out of memory");
-    if (!bus)
+    if (!sharded)
         return NULL;
-    if (bus_init(bus, types[options->mode], &wire, REDIS_SHARD, options, fault))
-        return &bus->base;
-    free_bus(&bus->base);
+    map_init(&sharded->leaving);
+    list_init(&sharded->in_order);
+    timer_init(&sharded->leaver, leave_due);
+    if (bus_init(&sharded->bus, types[options->mode], &wire, REDIS_SHARD, options, fault))
+        return &sharded->bus.base;
+    free_bus(&sharded->bus.base);
     return NULL;
 }

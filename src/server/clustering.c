@@ -49,13 +49,20 @@ static bool read_address(struct clustering *clustering, char fault[REDIS_FAULT_M
     return true;
 }
 
-static bool any_recovery(const struct config *config)
+/* The longest; 0: nothing is recovered. */
+static uint32_t recovery_window(const struct config *config)
 {
-    bool any = config->recovery.window_ms > 0;
+    uint32_t longest = config->recovery.window_ms;
 
     for (size_t i = 0; i < config->namespace_count; i++)
-        any = any || config->namespaces[i].recovery.window_ms > 0;
-    return any;
+        if (config->namespaces[i].recovery.window_ms > longest)
+            longest = config->namespaces[i].recovery.window_ms;
+    return longest;
+}
+
+static bool any_recovery(const struct config *config)
+{
+    return recovery_window(config) > 0;
 }
 
 /* --- making ---------------------------------------------------------------------------------- */
@@ -85,6 +92,7 @@ static struct cluster_bus *make_bus(struct clustering *clustering, char fault[RE
             .recovery = any_recovery(clustering->options.config),
             .specific_response_channel = config->specific_response_channel,
             .mode = modes[config->mode],
+            .room_linger_ms = recovery_window(clustering->options.config),
             .stream_name = config->stream.name,
             .stream_count = config->stream.count,
             .max_len = config->stream.max_length,

@@ -10,6 +10,7 @@
 enum {
     NODES = 3,
     HEARD_MAX = 64,
+    LINGER_MS = 300,
 };
 
 static struct server server;
@@ -156,6 +157,7 @@ static void make_node(struct node *node, const struct kind *kind)
         .recovery = kind->flags & RECOVERY,
         .specific_response_channel = kind->flags & ANSWERS_APART,
         .mode = kind->mode,
+        .room_linger_ms = LINGER_MS,
         .stream_count = kind->flags & FOUR_STREAMS ? 4 : 1,
         .sharded_channels = kind->flags & SHARD_CHANNELS,
     };
@@ -623,6 +625,32 @@ static void a_message_on_the_channel_of_a_room_is_a_gap_where_all_must_hear_all(
     assert_int_equal(nodes[0].heard_count, 0);
 }
 
+static void channels_of_rooms_are_heard_as_long_as_clients_may_come_back(void **state)
+{
+    static const struct str place = STR("/a"), room = STR("r1");
+    uint64_t left_ms;
+
+    (void)state;
+    start_nodes(SHARDED_RECOVERY, 1);
+    have_rooms(&nodes[0]);
+    start();
+    UNTIL(redis_is_up(redis));
+    nodes[0].bus->type->room(nodes[0].bus, place, room, false);
+    nodes[0].bus->type->room(nodes[0].bus, place, room, true);
+    nodes[0].bus->type->room(nodes[0].bus, place, room, false);
+    left_ms = net_loop_now(loop);
+    UNTIL(strcmp(ask(redis, "SPUBLISH test#/a#r1# x"), "0") == 0);
+    assert_true(net_loop_now(loop) - left_ms >= LINGER_MS);
+    assert_string_equal(ask(redis, "SPUBLISH test#/a#r2# x"), "1");
+    /* Who comes back in time keeps it. */
+    nodes[0].bus->type->room(nodes[0].bus, place, STR("r2"), false);
+    nodes[0].bus->type->room(nodes[0].bus, place, STR("r2"), true);
+    left_ms = net_loop_now(loop);
+    UNTIL(net_loop_now(loop) - left_ms > 2 * LINGER_MS);
+    assert_string_equal(ask(redis, "SPUBLISH test#/a#r2# x"), "1");
+    nodes[0].bus->type->room(nodes[0].bus, place, STR("r2"), false);
+}
+
 /* --- trouble ----------------------------------------------------------------------------------------- */
 
 static void broken_messages_are_counted_and_nothing_more(void **state)
@@ -771,6 +799,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_message_on_the_channel_of_a_room_is_a_gap_where_all_must_hear_all, set_up,
             tear_down),
+        cmocka_unit_test_setup_teardown(
+            channels_of_rooms_are_heard_as_long_as_clients_may_come_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(broken_messages_are_counted_and_nothing_more, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(requests_of_old_nodes_are_confirmed, set_up, tear_down),
