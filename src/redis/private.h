@@ -88,7 +88,7 @@ struct redis_request {
     bool internal;            /* not counted; no queue is too full for it */
     bool keeps_reply;         /* `answer` frees it */
     bool given_up;            /* answered already; the server's reply is still to come */
-    struct str sunsubscribed; /* the channel in `frame`, of SUNSUBSCRIBE */
+    struct str sunsubscribed; /* the channel in `frame`, of SUNSUBSCRIBE; else without bytes */
 
     /* In a Cluster. */
     bool routed;  /* by its slot: follows redirections */

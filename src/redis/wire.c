@@ -86,7 +86,7 @@ static void put(struct wire *wire, struct redis_request *request)
     list_add_last(&wire->pending, &request->link);
     net_conn_send(wire->conn, request->frame);
     request_sent(request);
-    if (request->sunsubscribed.size == 0 && !request->routed) {
+    if (!request->sunsubscribed.at && !request->routed) {
         frame_unref(request->frame);
         request->frame = NULL;
     }
@@ -256,6 +256,7 @@ static bool shake_hands(struct wire *wire)
 static bool is_push(const struct wire *wire, const struct redisReply *reply)
 {
     struct str first = word(reply, 0);
+    const struct redis_request *head;
 
     if (!wire->events->pushed || !wire->open)
         return false;
@@ -264,10 +265,10 @@ static bool is_push(const struct wire *wire, const struct redisReply *reply)
         return true;
     if (!str_equal(first, STR("sunsubscribe")))
         return false;
-    return list_empty(&wire->pending) ||
-           !str_equal(
-               CONTAINER_OF(wire->pending.next, struct redis_request, link)->sunsubscribed,
-               word(reply, 1));
+    if (list_empty(&wire->pending))
+        return true;
+    head = CONTAINER_OF(wire->pending.next, struct redis_request, link);
+    return !head->sunsubscribed.at || !str_equal(head->sunsubscribed, word(reply, 1));
 }
 
 /* Frees it. */
