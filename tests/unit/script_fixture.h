@@ -16,6 +16,7 @@ struct app {
     struct script *script;
     struct config *config;
     struct cluster *cluster;
+    struct cluster_bus *bus; /* for start(); NULL: the server is alone */
     struct cfg_report report;
 };
 
@@ -69,6 +70,7 @@ static inline void start(struct fixture *f, const char *source)
     };
     struct app *app = app_of(f);
     struct sio_app callbacks = script_app(app->script);
+    const struct cluster_app cluster_callbacks = script_cluster_app(app->script);
     struct buf text;
 
     buf_init(&text, SIZE_MAX);
@@ -80,9 +82,14 @@ static inline void start(struct fixture *f, const char *source)
     sio_server_free(f->server);
     f->server = sio_server_new(f->loop, &f->random, &f->log, &f->options, &callbacks);
     f->handler = sio_server_handler(f->server);
-    app->cluster = cluster_new(&(struct cluster_options){
-        .loop = f->loop, .random = &f->random, .log = &f->log, .server = f->server});
+    app->cluster = cluster_new(&(struct cluster_options){.loop = f->loop,
+                                                         .random = &f->random,
+                                                         .log = &f->log,
+                                                         .server = f->server,
+                                                         .bus = app->bus,
+                                                         .request_timeout_ms = 5000});
     assert_non_null(app->cluster);
+    cluster_set_app(app->cluster, &cluster_callbacks);
     assert_true(script_start(app->script, app->config, f->loop, f->server, app->cluster));
     for (size_t i = 0; i < app->config->namespace_count; i++) {
         const struct cfg_namespace *nsp = &app->config->namespaces[i];
