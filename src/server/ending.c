@@ -41,13 +41,22 @@ uint32_t ending_share(uint32_t sessions, uint64_t passed_ms, uint64_t left_ms, u
     return (uint32_t)(whole + (dice % left_ms < sessions * passed_ms % left_ms));
 }
 
+static void stop_listening(struct ending *ending)
+{
+    if (!ending->successor) {
+        listeners_stop(ending->listeners);
+        return;
+    }
+    listeners_leave(ending->listeners, ending->successor);
+    handover_go(ending->successor);
+}
+
 /* --- phases, the last one first ------------------------------------------------------------- */
 
 void ending_now(struct ending *ending)
 {
     timer_stop(net_loop_timers(ending->loop), &ending->timer);
-    if (ending->successor)
-        listeners_leave(ending->listeners, ending->successor);
+    stop_listening(ending);
     eio_server_close(ending->engine);
     net_conns_end(ending->loop);
     net_loop_stop(ending->loop);
@@ -103,12 +112,7 @@ static void begin_window(struct ending *ending)
     ending->phase = ENDING_WINDOW;
     ending->window_end_ms = end_ms < ending->deadline_ms ? end_ms : ending->deadline_ms;
     ending->ticked_ms = now(ending);
-    if (ending->successor) {
-        listeners_leave(ending->listeners, ending->successor);
-        handover_go(ending->successor);
-    } else {
-        listeners_stop(ending->listeners);
-    }
+    stop_listening(ending);
     eio_server_drain(ending->engine, false);
     net_conns_stop(ending->loop);
     window(ending);

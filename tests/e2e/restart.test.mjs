@@ -222,7 +222,7 @@ describe("skua: a restart", options, () => {
     await server.restart();
     assert.equal(runs(), `${path.join(folder, "skua-2")} (deleted)`);
     await server.alone(3);
-    assert.equal(descriptors(), before);
+    await until(() => descriptors() === before, "no descriptor is left over");
     assert.equal(await get(server.port), 200);
   });
 
