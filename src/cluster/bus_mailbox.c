@@ -70,6 +70,7 @@ struct packing {
 
 static void pack(struct packing *packing, struct str *text)
 {
+    assert(packing->bytes);
     if (text->size > 0)
         memcpy(packing->bytes, text->at, text->size);
     *text = str_of(packing->bytes, text->size);
