@@ -11,6 +11,7 @@ struct redis_link {
     const struct link_events *events;
     void *owner;
     struct redis_link_events own; /* of a link that redis_link_open() made */
+    bool own_down;                /* and its owner knows */
     bool follows;                 /* in a Cluster: its place is that of its slot */
     uint16_t slot;
     struct wire *wire; /* NULL between attempts */
@@ -424,6 +425,7 @@ static void own_up(void *owner)
 {
     struct redis_link *link = owner;
 
+    link->own_down = false;
     if (link->own.up)
         link->own.up(link->own.owner);
 }
@@ -432,6 +434,9 @@ static void own_down(void *owner, const char *reason)
 {
     struct redis_link *link = owner;
 
+    if (link->own_down)
+        return;
+    link->own_down = true;
     if (link->own.down)
         link->own.down(link->own.owner, reason);
 }

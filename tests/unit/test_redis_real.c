@@ -85,6 +85,21 @@ static void a_name_that_is_none_is_told(void **state)
     assert_true(strncmp(reason, "cannot resolve \"no such.invalid\": ", 34) == 0);
 }
 
+static void may_be_freed_while_a_name_is_looked_up(void **state)
+{
+    (void)state;
+    snprintf(options.servers[0].host, sizeof(options.servers[0].host), "localhost");
+    server_start(&server, "");
+    for (int i = 0; i < 20; i++) {
+        start();
+        for (int turns = 0; turns < i % 5; turns++)
+            turn();
+        redis_free(redis);
+        redis = NULL;
+    }
+    assert_null(strstr(told, "down;"));
+}
+
 static void by_user_and_password(void **state)
 {
     (void)state;
@@ -293,6 +308,7 @@ int main(void)
         TEST(by_a_unix_socket),
         TEST(by_a_name),
         TEST(a_name_that_is_none_is_told),
+        TEST(may_be_freed_while_a_name_is_looked_up),
         TEST(by_user_and_password),
         TEST(a_wrong_password_is_told),
         TEST(no_password_where_one_is_needed_is_told),

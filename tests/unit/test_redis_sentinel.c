@@ -82,13 +82,15 @@ static void the_master_is_where_the_sentinel_says(void **state)
 {
     (void)state;
     roles(master, master);
+    snprintf(options.sentinel_password, sizeof(options.sentinel_password), "watch");
     start();
     UNTIL(strcmp(told, "up;") == 0);
     assert_string_equal(fake_find(master, "PING")->heard,
                         "AUTH secret;CLIENT SETNAME skua;ROLE;PING;");
-    assert_string_equal(fake_find(sentinel, "PING")->heard,
-                        "CLIENT SETNAME skua;PING;SENTINEL get-master-addr-by-name mymaster;"
-                        "SUBSCRIBE +switch-master;");
+    assert_string_equal(
+        fake_find(sentinel, "PING")->heard,
+        "AUTH watch;CLIENT SETNAME skua;PING;SENTINEL get-master-addr-by-name mymaster;"
+        "SUBSCRIBE +switch-master;");
     assert_int_equal(second->accepted, 0);
 }
 
