@@ -523,12 +523,24 @@ static void published(void *owner, const struct redisReply *reply, enum redis_en
         bus_lost(owner, reply->str);
 }
 
-void bus_publish(struct bus *bus, struct str channel)
+void bus_sent(struct bus *bus)
 {
-    const struct str argv[] = {publish_command(bus), channel, buf_str(&bus->payload)};
-
     bus->counts.sent++;
-    redis_command(bus->redis, argv, 3, published, bus);
+    if (bus->payload.capacity > BUS_SCRATCH_MAX)
+        buf_free(&bus->payload);
+}
+
+void bus_publish(struct bus_nsp *nsp, struct str channel)
+{
+    struct bus *bus = nsp->bus;
+    const struct str argv[] = {publish_command(bus), channel, buf_str(&bus->payload)};
+    const struct redis_how how = {
+        .has_key = true,
+        .key = bus->kind == REDIS_SHARD ? channel : nsp->base,
+    };
+
+    redis_command_with(bus->redis, &how, argv, 3, published, bus);
+    bus_sent(bus);
 }
 
 /* --- counting --------------------------------------------------------------------------------------- */

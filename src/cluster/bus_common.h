@@ -13,6 +13,7 @@
 
 enum {
     BUS_UID_MAX = 16,
+    BUS_SCRATCH_MAX = 1 << 20, /* bytes of a sent message that are kept for the next one */
     BUS_CHECK_ID = 16,         /* hexadecimal digits in the name of the check's channel */
     BUS_CHECK_MS = 2000,       /* health is looked at so often */
     BUS_LOG_LOST_MS = 10000,   /* losses are logged at most so often */
@@ -137,8 +138,12 @@ struct str bus_room_channel(struct bus_nsp *nsp, struct str room);
 /* The room in a channel that begins with nsp->base; empty if there is none. */
 struct str bus_room_of(const struct bus_nsp *nsp, struct str channel);
 
-/* Publishes bus->payload. */
-void bus_publish(struct bus *bus, struct str channel);
+/* Publishes bus->payload. In a Cluster all of a namespace's plain messages go to one node, so that
+ * all servers hear them in one order. */
+void bus_publish(struct bus_nsp *nsp, struct str channel);
+
+/* What was sent last may have been large. */
+void bus_sent(struct bus *bus);
 
 /* Counts it, and tells the gap when it mattered. */
 void bus_lost(struct bus *bus, const char *reason);

@@ -85,7 +85,7 @@ static void confirm(struct bus_nsp *nsp, struct str request)
 
     buf_reset(&bus->payload);
     if (codec_classic_confirm(&bus->payload, request))
-        bus_publish(bus, nsp->channels[BUS_RESPONSE].name);
+        bus_publish(nsp, nsp->channels[BUS_RESPONSE].name);
 }
 
 static void on_request(struct bus_nsp *nsp, struct str channel, struct str payload)
@@ -169,7 +169,7 @@ static bool send_message(struct cluster_bus *base, const struct cluster_message 
         bus_lost(bus, "out of memory");
         return false;
     }
-    bus_publish(bus, channel);
+    bus_publish(nsp, channel);
     return true;
 }
 

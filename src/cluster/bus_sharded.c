@@ -209,7 +209,7 @@ static bool send_message(struct cluster_bus *base, const struct cluster_message 
         bus_lost(bus, "out of memory");
         return false;
     }
-    bus_publish(bus, channel);
+    bus_publish(nsp, channel);
     return true;
 }
 

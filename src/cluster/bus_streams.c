@@ -262,11 +262,11 @@ static bool add_entry(struct streams_nsp *nsp, const struct cluster_message *mes
 
     if (handed_back && !copy)
         return false;
-    bus->counts.sent++;
     if (copy)
         redis_command(bus->redis, argv, argc, on_copy_added, copy);
     else
         redis_command(bus->redis, argv, argc - 2, on_added, bus);
+    bus_sent(bus);
     return true;
 }
 
@@ -299,7 +299,7 @@ static bool send_message(struct cluster_bus *base, const struct cluster_message 
     channel = cluster_is_answer(message->kind) ? bus_room_channel(nsp, message->to) : nsp->base;
     if (channel.size == 0)
         return false;
-    bus_publish(bus, channel);
+    bus_publish(nsp, channel);
     return true;
 }
 
