@@ -283,8 +283,8 @@ suite("Redis in its other forms", () => {
 
   it("in another database", async () => {
     const redis = await Redis.start();
-    const url = `redis://127.0.0.1:${redis.port}/5`;
-    const servers = await startCluster(["skua", "skua"], { redis: { url }, adapter: "streams", env: RECOVERY });
+    const fifth = Object.create(redis, { url: { value: `${redis.url}/5` } });
+    const servers = await startCluster(["skua", "skua"], { redis: fifth, adapter: "streams", env: RECOVERY });
     const client = await Client.connect(servers[0], { rooms: ["red"] });
     await delivers(servers[1], client);
     client.close();
