@@ -1,7 +1,7 @@
 // A server process under test: started on a free port, its log gathered, ended by SIGTERM.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { until, within } from "./wait.mjs";
+import { PATIENCE, until, within } from "./wait.mjs";
 
 // An address sanitizer's process takes its time to leave.
 const END_PATIENCE = 20_000; // ms
@@ -47,13 +47,13 @@ export class ServerProcess {
   }
 
   // Waits until that many lines match, and gives them.
-  async logged(pattern, count = 1) {
+  async logged(pattern, count = 1, ms = PATIENCE) {
     return until(() => {
       const found = this.log(pattern);
       if (found.length >= count) return found;
       if (this.end) throw new Error(`the server ended (${JSON.stringify(this.end)}):\n${this.lines.join("\n")}`);
       return null;
-    }, `the log has ${count} of ${pattern}`);
+    }, `the log has ${count} of ${pattern}`, ms);
   }
 
   async ready() {
