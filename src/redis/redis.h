@@ -191,7 +191,7 @@ const char *redis_end_text(enum redis_end end);
 
 /* Called exactly once for each command. `reply` is NULL unless end is REDIS_ANSWERED; an error of
  * the server is a reply (REDIS_REPLY_ERROR). It is gone when the call returns. Never called from
- * inside the function that gave the command. */
+ * inside the function that gave the command, but with REDIS_NO_MEMORY. */
 typedef void redis_answer(void *owner, const struct redisReply *reply, enum redis_end end);
 
 /* How a command is sent. All zero is the usual way. */
