@@ -208,7 +208,7 @@ static void apply_broadcast(struct cluster *cluster, struct sio_namespace *nsp,
         return;
     }
     /* What was delivered when it was sent has only come back to say where it stands. */
-    if (message->own && (!cluster->bus->type->delivers_own || (flags & SIO_VOLATILE)))
+    if (message->own && !node_waits_for_echo(cluster, nsp, flags))
         return;
     sio_broadcast_marked(&target, &message->args, flags, &mark);
 }

@@ -148,9 +148,10 @@ void cluster_anchor(struct cluster *cluster, struct sio_namespace *nsp, struct s
  * back; then order and offsets are the same on all servers. What is not kept has no offset and need
  * not wait.
  */
-static bool waits_for_echo(const struct cluster *cluster, unsigned flags)
+bool node_waits_for_echo(const struct cluster *cluster, const struct sio_namespace *nsp,
+                         unsigned flags)
 {
-    return cluster->bus && cluster->bus->type->delivers_own &&
+    return cluster->bus && cluster->bus->type->delivers_own && sio_namespace_recovers(nsp) &&
            !(flags & (SIO_LOCAL | SIO_VOLATILE));
 }
 
@@ -172,7 +173,7 @@ static void broadcast_in(void *context, struct sio_namespace *nsp)
     target.nsp = nsp;
     message = node_message(CLUSTER_BROADCAST, &target, emission->flags);
     message.args = *emission->event;
-    if (waits_for_echo(emission->cluster, emission->flags) &&
+    if (node_waits_for_echo(emission->cluster, nsp, emission->flags) &&
         node_send(emission->cluster, &message))
         return;
     sio_broadcast_marked(&target, emission->event, emission->flags, &mark);
@@ -201,7 +202,7 @@ bool cluster_socket_emit(struct cluster *cluster, struct sio_socket *socket,
 
     message.args = *event_json;
     /* In middleware nobody finds the socket by its room yet. */
-    if (sio_socket_connected(socket) && waits_for_echo(cluster, flags) &&
+    if (sio_socket_connected(socket) && node_waits_for_echo(cluster, target.nsp, flags) &&
         node_send(cluster, &message))
         return true;
     return sio_socket_event(socket, event_json, flags);

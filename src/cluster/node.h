@@ -54,6 +54,10 @@ struct cluster {
 struct cluster_message node_message(enum cluster_kind kind, const struct sio_target *target,
                                     unsigned flags);
 
+/* Whether an event is delivered here only when the bus brings it back. */
+bool node_waits_for_echo(const struct cluster *cluster, const struct sio_namespace *nsp,
+                         unsigned flags);
+
 /* False also without a bus. */
 bool node_send(struct cluster *cluster, const struct cluster_message *message);
 

@@ -262,6 +262,11 @@ struct sio_namespace *sio_namespace_parent(const struct sio_namespace *nsp)
     return nsp->parent;
 }
 
+bool sio_namespace_recovers(const struct sio_namespace *nsp)
+{
+    return nsp->recovery.window_ms > 0;
+}
+
 /* Over a copy: what is visited may end children; their memory lasts until the turn's end. */
 static void each_child(struct sio_namespace *parent,
                        void (*visit)(void *context, struct sio_namespace *nsp), void *context)

@@ -245,7 +245,7 @@ static void write_end(const struct sio_socket *socket, struct buf *upto, struct 
         return;
     sio_offset_write(upto, nsp, nsp->server->origin, nsp->next_number - 1,
                      keeper->place ? keeper->place(keeper->owner, nsp) : 0);
-    if (kept->last_place > 0) {
+    if (kept->last_place > 0 && keeper->write_place) {
         keeper->write_place(keeper->owner, nsp, kept->last_place, last);
     } else if (kept->last > 0) {
         sio_number_write(last, nsp->server->origin);

@@ -158,6 +158,9 @@ struct sio_server *sio_namespace_server(const struct sio_namespace *nsp);
 /* The parent of a dynamic child, else NULL. */
 struct sio_namespace *sio_namespace_parent(const struct sio_namespace *nsp);
 
+/* Whether it has a window in which lost sockets are recovered. */
+bool sio_namespace_recovers(const struct sio_namespace *nsp);
+
 /* Connected sockets. For a parent, those of all its children: also in everything below. */
 uint32_t sio_namespace_count(const struct sio_namespace *nsp);
 

@@ -27,7 +27,7 @@ static struct cluster_bus *make_mailbox(void *shared, struct net_loop *loop,
     return bus_mailbox_new(shared, loop, random, false);
 }
 
-static const struct bus_factory mailbox = {"mailbox", start_hub, stop_hub, make_mailbox};
+static const struct bus_factory mailbox = {"mailbox", false, start_hub, stop_hub, make_mailbox};
 
 struct stranger {
     struct world *world;

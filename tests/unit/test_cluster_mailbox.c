@@ -22,7 +22,7 @@ static struct cluster_bus *make(void *shared, struct net_loop *loop, struct rand
 
 int main(void)
 {
-    static const struct bus_factory mailbox = {"mailbox", start, stop, make};
+    static const struct bus_factory mailbox = {"mailbox", false, start, stop, make};
 
     return cluster_suite(&mailbox);
 }
