@@ -29,6 +29,8 @@ const char *hit_name(enum hit hit)
         [HIT_BACKLOG] = "full_backlogs",
         [HIT_VOLATILE] = "dropped_volatile",
         [HIT_RECOVERY_BUFFER] = "full_recovery_buffers",
+        [HIT_FORWARD_FAILED] = "failed_forwards",
+        [HIT_FORWARD_REFUSED] = "refused_forwards",
     };
 
     assert((size_t)hit < sizeof(names) / sizeof(names[0]));

@@ -29,6 +29,8 @@ enum hit {
     HIT_BACKLOG,
     HIT_VOLATILE,        /* events dropped */
     HIT_RECOVERY_BUFFER, /* times that events or sessions were forgotten for room */
+    HIT_FORWARD_FAILED,  /* requests for other servers that these did not answer */
+    HIT_FORWARD_REFUSED, /* requests that came without the cluster's secret */
     HIT_KINDS,
 };
 

@@ -2,11 +2,16 @@
 
 #include "base/base64.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+
+enum {
+    ID_BYTES = RANDOM_ID_SIZE / 4 * 3,
+};
 
 static void refill(struct random *random)
 {
@@ -48,17 +53,31 @@ void random_bytes(struct random *random, void *to, size_t size)
     }
 }
 
+static void make_text(char *to, const uint8_t *bytes, size_t size)
+{
+    base64_encode(to, bytes, size / 4 * 3);
+    for (size_t i = 0; i < size; i++)
+        to[i] = to[i] == '/' ? '_' : to[i] == '+' ? '-' : to[i];
+}
+
 void random_id(struct random *random, char *to)
 {
-    uint8_t bytes[15];
+    uint8_t bytes[ID_BYTES];
     uint32_t sequence = random->sequence++;
 
     random_bytes(random, bytes, 11);
     for (int i = 0; i < 4; i++)
         bytes[11 + i] = (uint8_t)(sequence >> (24 - 8 * i));
-    base64_encode(to, bytes, sizeof(bytes));
-    for (int i = 0; i < RANDOM_ID_SIZE; i++)
-        to[i] = to[i] == '/' ? '_' : to[i] == '+' ? '-' : to[i];
+    make_text(to, bytes, RANDOM_ID_SIZE);
+}
+
+void random_text(struct random *random, char *to, size_t size)
+{
+    uint8_t bytes[ID_BYTES];
+
+    assert(size % 4 == 0 && size <= RANDOM_ID_SIZE);
+    random_bytes(random, bytes, size / 4 * 3);
+    make_text(to, bytes, size);
 }
 
 void random_hex(struct random *random, char *to, size_t size)

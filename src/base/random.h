@@ -37,4 +37,7 @@ void random_hex(struct random *random, char *to, size_t size);
  */
 void random_id(struct random *random, char *to);
 
+/* `size` characters of that alphabet, a multiple of 4 up to RANDOM_ID_SIZE; no NUL. */
+void random_text(struct random *random, char *to, size_t size);
+
 #endif

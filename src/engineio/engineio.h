@@ -71,9 +71,19 @@ struct eio_options {
      * eio_admission_allow() or eio_admission_refuse(), now or later. */
     void (*admit)(void *owner, struct eio_admission *admission);
     void *admit_owner;
+
+    /* Among several servers: ids end with this server's name, EIO_NAME_SIZE characters; or empty. */
+    struct str name;
+
+    /* Asked about a request for a session that `name` has not: true if the exchange was taken over,
+     * for eio_server_refuse_unknown() in case nobody has. Never asked about requests that another
+     * server has handed over. NULL: there are no others. */
+    bool (*elsewhere)(void *owner, struct str name, struct http_exchange *exchange);
+    void *elsewhere_owner;
 };
 
 enum {
+    EIO_NAME_SIZE = 8, /* of an id's RANDOM_ID_SIZE; 72 random bits remain */
     EIO_EXTRA_HEADERS_MAX = 32, /* of `headers`, and of `initial_headers` */
 };
 
@@ -140,6 +150,9 @@ bool eio_server_matches(const struct eio_server *server, struct str target);
 
 /* Serves an exchange whose target is ours, upgrades included. */
 void eio_server_request(struct eio_server *server, struct http_exchange *exchange);
+
+/* Answers a request, upgrades included, whose session is unknown. */
+void eio_server_refuse_unknown(const struct eio_server *server, struct http_exchange *exchange);
 
 /*
  * The server is about to end. Clients that poll over a new connection for each request could not

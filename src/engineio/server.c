@@ -454,6 +454,23 @@ void eio_server_forbid(const struct eio_server *server, struct http_exchange *ex
            message.size > 0 ? message : str_from(messages[FORBIDDEN]));
 }
 
+void eio_server_refuse_unknown(const struct eio_server *server, struct http_exchange *exchange)
+{
+    refuse(server, exchange, UNKNOWN_SID, str_from(messages[UNKNOWN_SID]));
+}
+
+/* Another server has the session, by its id, and the exchange now. */
+static bool is_elsewhere(const struct eio_server *server, struct http_exchange *exchange,
+                         const struct eio_query *query)
+{
+    const struct eio_options *options = &server->options;
+    struct str name = str_of(query->sid + RANDOM_ID_SIZE - EIO_NAME_SIZE, EIO_NAME_SIZE);
+
+    return options->elsewhere && query->sid_whole && !str_equal(name, options->name) &&
+           !http_exchange_request(exchange)->handed_over &&
+           options->elsewhere(options->elsewhere_owner, name, exchange);
+}
+
 void eio_server_request(struct eio_server *server, struct http_exchange *exchange)
 {
     const struct http_request *request = http_exchange_request(exchange);
@@ -465,6 +482,8 @@ void eio_server_request(struct eio_server *server, struct http_exchange *exchang
         return;
     eio_query_read(request->target, &query);
     error = check(server, request, &query, &session);
+    if (error == UNKNOWN_SID && is_elsewhere(server, exchange, &query))
+        return;
     if (error != NO_ERROR)
         refuse(server, exchange, error, str_from(messages[error]));
     else if (!session && !may_open(server))

@@ -45,6 +45,20 @@ static void run_task(struct net_task *task)
 
 static void fire(struct timer *timer);
 
+/* Other servers see from an id whose it is. */
+static void make_id(struct eio_session *session)
+{
+    const struct eio_server *server = session->server;
+    struct str name = server->options.name;
+
+    random_id(server->random, session->id);
+    if (name.size == 0)
+        return;
+    assert(name.size == EIO_NAME_SIZE);
+    random_text(server->random, session->id, RANDOM_ID_SIZE - EIO_NAME_SIZE);
+    memcpy(session->id + RANDOM_ID_SIZE - EIO_NAME_SIZE, name.at, EIO_NAME_SIZE);
+}
+
 struct eio_session *eio_session_new(struct eio_server *server,
                                     const struct http_request *request,
                                     const struct eio_query *query)
@@ -63,7 +77,7 @@ struct eio_session *eio_session_new(struct eio_server *server,
     session->jsonp = query->jsonp;
     session->jsonp_size = query->jsonp_size;
     memcpy(session->jsonp_index, query->jsonp_index, query->jsonp_size);
-    random_id(server->random, session->id);
+    make_id(session);
     timer_init(&session->timer, fire);
     net_task_init(&session->task, run_task);
     if (!map_put(&server->sessions, eio_session_id(session), session)) {

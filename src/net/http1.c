@@ -252,7 +252,7 @@ static enum http_method method_of(const char *name)
 static bool make_request(struct http1 *http, const struct http1_head *head)
 {
     const struct http_trust *trust = http->service->trust;
-    struct http_request *request = malloc(sizeof(*request) + (trust ? NET_ADDRESS_MAX : 0));
+    struct http_request *request = malloc(sizeof(*request) + NET_ADDRESS_MAX);
 
     if (!request)
         return false;
@@ -493,8 +493,8 @@ static bool on_stopping(void *owner)
 {
     struct http1 *http = owner;
 
-    http->stopping = true;
-    if (http->state == IDLE && !http->begun && !http->first && http->waiting.size == 0) {
+    http->stopping = !http->service->lasting;
+    if (http->stopping && http->state == IDLE && !http->begun && !http->first && http->waiting.size == 0) {
         net_conn_finish(http->conn, 0);
         end(http);
     }
@@ -570,6 +570,20 @@ void http_exchange_read(struct http_exchange *exchange)
         http1_answer_send_raw(http->conn, STR("HTTP/1.1 100 Continue\r\n\r\n"));
     http->expects = false;
     net_loop_later(net_conn_loop(http->conn), &http->resume);
+}
+
+void http_exchange_vouch(struct http_exchange *exchange, struct str address, bool secure)
+{
+    struct http_request *request = http_of(exchange)->request;
+    char *to = (char *)(request + 1);
+
+    assert(request->header_count > 0 && address.size < NET_ADDRESS_MAX);
+    request->header_count--;
+    memcpy(to, address.at, address.size);
+    to[address.size] = '\0';
+    request->address = to;
+    request->secure = secure;
+    request->handed_over = true;
 }
 
 bool http_exchange_keeps(const struct http_exchange *exchange)

@@ -39,6 +39,7 @@ struct http_request {
     bool upgrade;        /* names a protocol in Upgrade, and Connection says so */
     const char *address; /* the peer's, or the client's as a trusted proxy tells it */
     bool secure;         /* came over TLS, to us or to such a proxy */
+    bool handed_over;    /* by another server, see http_exchange_vouch() */
     uint64_t time_ms;    /* wall clock when the head was complete */
 };
 
@@ -66,6 +67,9 @@ struct http_service {
 
     /* The proxies whose X-Forwarded headers are believed (net/http_forwarded.h); NULL: none. */
     const struct http_trust *trust;
+
+    /* Connections go on while the server stops: others depend on it to its end. */
+    bool lasting;
 };
 
 /* Serves a new connection. What the pointers name must outlive all connections. */
@@ -93,6 +97,11 @@ void http_exchange_set_handler(struct http_exchange *exchange,
 
 /* Begins to read the body (sends 100 Continue if it was asked for). */
 void http_exchange_read(struct http_exchange *exchange);
+
+/* The request was handed over by one who is trusted: address and TLS are those of its client, and
+ * the last header was for us alone. Before http_exchange_hold(); the address must be shorter than
+ * NET_ADDRESS_MAX. */
+void http_exchange_vouch(struct http_exchange *exchange, struct str address, bool secure);
 
 /* The client wants to use the connection for its next request, too. */
 bool http_exchange_keeps(const struct http_exchange *exchange);
