@@ -118,6 +118,13 @@ void peers_ready(struct peers *peers)
     say_hello(&peers->hello);
 }
 
+void peers_set_address(struct peers *peers, struct str address)
+{
+    buf_reset(&peers->address);
+    buf_add_str(&peers->address, address);
+    say_hello(&peers->hello);
+}
+
 /* --- who is there ------------------------------------------------------------------------------ */
 
 static bool is_there(const struct peers *peers, const struct peer *peer)
@@ -377,7 +384,6 @@ struct peers *peers_new(const struct peers_options *options,
     buf_add_str(&peers->all, options->prefix);
     buf_add_str(&peers->all, STR("-skua#"));
     channel_of(peers, peers->name, &peers->own);
-    buf_add_str(&peers->address, options->address);
     if (!buf_failed(&peers->all) && !buf_failed(&peers->own) && !buf_failed(&peers->address) &&
         redis_subscribe(peers->redis, REDIS_CHANNEL, buf_str(&peers->all)) &&
         redis_subscribe(peers->redis, REDIS_CHANNEL, buf_str(&peers->own)))

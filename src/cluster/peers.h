@@ -36,8 +36,7 @@ struct peers_options {
     const struct log *log;
     struct redis *redis;
     struct str prefix;
-    uint64_t name;      /* this server's: sio_server_origin() */
-    struct str address; /* where others reach it to hand requests over; empty: nowhere */
+    uint64_t name; /* this server's: sio_server_origin() */
 };
 
 struct peers_handler {
@@ -57,6 +56,9 @@ void peers_free(struct peers *peers);
 /* What comes on the struct redis: from its owner's events. */
 void peers_message(struct peers *peers, struct str channel, struct str payload);
 void peers_ready(struct peers *peers);
+
+/* Where others reach this server from now on; tells them. */
+void peers_set_address(struct peers *peers, struct str address);
 
 /* Asks all others for a socket: `answered` is called once, later, with true as soon as one had it. */
 void peers_ask(struct peers *peers, struct str pid, void (*answered)(void *owner, bool given),

@@ -362,7 +362,7 @@ struct recovery *recovery_new(const struct recovery_options *options,
     buf_add_str(&recovery->key_prefix, STR(":skua:session:"));
     recovery->options.store.key_prefix = buf_str(&recovery->key_prefix);
     if (!buf_failed(&recovery->key_prefix))
-        recovery->store = store_new(&recovery->options.store, &ops, fault);
+        recovery->store = store_new(&recovery->options.store, &ops);
     if (!recovery->store) {
         recovery_free(recovery);
         return NULL;

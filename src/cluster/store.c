@@ -20,8 +20,6 @@ struct store_search {
 struct store {
     struct store_options options;
     struct store_ops ops;
-    struct redis *redis;
-    struct peers *peers;
     struct map unwritten; /* private ids of lost sockets that Redis does not have */
     struct list searches;
     uint32_t writing;
@@ -94,7 +92,7 @@ void store_save(struct store *store, const struct sio_namespace *nsp,
         writing->store = store;
         memcpy(writing->pid, session->pid.at, sizeof(writing->pid));
         store->writing++;
-        redis_command_with(store->redis, &how, words, 5, written, writing);
+        redis_command_with(store->options.redis, &how, words, 5, written, writing);
         writing = NULL;
     } else {
         not_written(store, session->pid);
@@ -216,7 +214,7 @@ static void look_around(struct store_search *search)
         end_search(search, SIO_CLAIM_UNKNOWN, NULL);
     } else if (search->takes == STORE_TAKES - 1) {
         search->asking = true;
-        peers_ask(store->peers, pid, looked, search);
+        peers_ask(store->options.peers, pid, looked, search);
     } else if (search->takes > 0) {
         timer_start(net_loop_timers(store->options.loop), &search->timer, STORE_TAKE_AGAIN_MS);
     } else {
@@ -255,7 +253,7 @@ static void take(struct store_search *search)
         const struct str words[] = {STR("GETDEL"), buf_str(&key)};
 
         search->asking = true;
-        redis_command_with(store->redis, &how, words, 2, taken, search);
+        redis_command_with(store->options.redis, &how, words, 2, taken, search);
     }
     buf_free(&key);
 }
@@ -291,67 +289,17 @@ void store_claim(struct store *store, struct sio_claim *claim)
 
 /* --- life ------------------------------------------------------------------------------------ */
 
-static bool give(void *owner, struct str pid)
-{
-    return sio_server_abandon(((struct store *)owner)->options.server, pid);
-}
-
-static void control_message(void *owner, enum redis_kind kind, struct str channel,
-                            struct str pattern, struct str payload)
-{
-    const struct store *store = owner;
-    (void)kind, (void)pattern;
-
-    peers_message(store->peers, channel, payload);
-}
-
-static void control_ready(void *owner)
-{
-    peers_ready(((struct store *)owner)->peers);
-}
-
-static bool make_peers(struct store *store)
-{
-    const struct store_options *options = &store->options;
-    const struct peers_handler handler = {.give = give, .owner = store};
-
-    store->peers = peers_new(
-        &(struct peers_options){
-            .loop = options->loop,
-            .random = options->random,
-            .log = options->log,
-            .redis = store->redis,
-            .prefix = options->prefix,
-            .name = sio_server_origin(options->server),
-            .address = options->address,
-        },
-        &handler);
-    return store->peers != NULL;
-}
-
-struct store *store_new(const struct store_options *options, const struct store_ops *ops,
-                        char fault[REDIS_FAULT_MAX])
+struct store *store_new(const struct store_options *options, const struct store_ops *ops)
 {
     struct store *store = calloc(1, sizeof(*store));
-    const struct redis_events events = {
-        .message = control_message,
-        .ready = control_ready,
-        .owner = store,
-    };
 
-    snprintf(fault, REDIS_FAULT_MAX, "out of memory");
     if (!store)
         return NULL;
     store->options = *options;
     store->ops = *ops;
     map_init(&store->unwritten);
     list_init(&store->searches);
-    store->redis =
-        redis_new(options->loop, options->random, options->log, options->redis, &events, fault);
-    if (store->redis && make_peers(store))
-        return store;
-    store_free(store);
-    return NULL;
+    return store;
 }
 
 /* Those who wait for a time; those who wait for Redis end with it. */
@@ -372,10 +320,7 @@ void store_free(struct store *store)
 {
     if (!store)
         return;
-    peers_free(store->peers);
     end_waiting(store);
-    if (store->redis)
-        redis_free(store->redis);
     assert(list_empty(&store->searches));
     map_free(&store->unwritten);
     free(store);
@@ -383,12 +328,7 @@ void store_free(struct store *store)
 
 struct redis *store_redis(struct store *store)
 {
-    return store->redis;
-}
-
-struct peers *store_peers(struct store *store)
-{
-    return store->peers;
+    return store->options.redis;
 }
 
 uint32_t store_writing(const struct store *store)

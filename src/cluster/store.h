@@ -7,7 +7,7 @@
  * buses without memory, stream_recovery for streams.
  *
  * Callers   recovery, stream_recovery.
- * Owner     whoever made it. It makes a connection to Redis of its own, and peers over it.
+ * Owner     whoever made it. Redis and peers are clustering's.
  * Threads   the worker's own.
  * Units     milliseconds, bytes.
  * Errors    Redis that cannot be asked: the session of this server's memory decides.
@@ -58,15 +58,15 @@ struct store_options {
     struct random *random;
     const struct log *log;
     struct sio_server *server;
-    const struct redis_options *redis;
-    struct str prefix;     /* of channels; as the next two it outlives the store */
+    struct redis
+        *redis; /* these two have ended, what was asked of them too, before the store */
+    struct peers *peers;   /* is freed */
+    struct str prefix;     /* of keys; it outlives the store, as the next does */
     struct str key_prefix; /* of sessions */
-    struct str address;    /* see peers.h */
 };
 
-/* NULL with a sentence. */
-struct store *store_new(const struct store_options *options, const struct store_ops *ops,
-                        char fault[REDIS_FAULT_MAX]);
+/* NULL when out of memory. */
+struct store *store_new(const struct store_options *options, const struct store_ops *ops);
 void store_free(struct store *store);
 
 /* For sio_keeper. */
@@ -82,7 +82,6 @@ void store_fetched(struct store_search *search, const struct sio_session_packet 
                    size_t count, uint64_t to, bool good);
 
 struct redis *store_redis(struct store *store);
-struct peers *store_peers(struct store *store);
 
 /* Sessions that are being written: the process should not end before. */
 uint32_t store_writing(const struct store *store);

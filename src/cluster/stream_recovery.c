@@ -262,7 +262,7 @@ struct stream_recovery *stream_recovery_new(const struct stream_recovery_options
         return NULL;
     recovery->options = *options;
     map_init(&recovery->readings);
-    recovery->store = store_new(&recovery->options.store, &ops, fault);
+    recovery->store = store_new(&recovery->options.store, &ops);
     if (!recovery->store) {
         stream_recovery_free(recovery);
         return NULL;

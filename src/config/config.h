@@ -225,6 +225,14 @@ struct cfg_redis {
     int mode_line, stream_line, tls_line; /* 0: not given */
 };
 
+/* Requests that servers of one Redis hand over to each other. */
+struct cfg_cluster {
+    bool forward;
+    struct str listen;    /* ADDRESS:PORT; empty: a free port where Redis is reached from */
+    struct str advertise; /* what the others are told, if that is not where it listens */
+    int line;             /* 0: not given */
+};
+
 /* What a namespace says of its own, until all statements are read. */
 struct cfg_namespace_recovery {
     bool given;
@@ -259,6 +267,7 @@ struct config {
     struct cfg_limits limits;
     struct cfg_recovery recovery; /* of namespaces that say nothing */
     struct cfg_redis redis;
+    struct cfg_cluster cluster;
     struct cfg_drain drain;
     struct cfg_health health;
     struct cfg_namespace *namespaces; /* in order of declaration; "/" only if declared */

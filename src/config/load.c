@@ -334,6 +334,8 @@ static void set_defaults(struct config *config)
         .stream = {.name = STR(""),  .session_prefix = STR("sio:session:")},
         .tls = { .ca = STR(""), .name = STR(""),                        .verify = true},
     };
+    config->cluster =
+        (struct cfg_cluster){.forward = true, .listen = STR(""), .advertise = STR("")};
     config->drain = (struct cfg_drain){.window_ms = 5000, .deadline_ms = 30000};
     config->log_level = LOG_INFO;
     config->log_format = LOG_TEXT;
@@ -351,6 +353,7 @@ static void finish(struct cfg_loader *loader)
     cfg_finish_listens(loader);
     cfg_finish_recovery(loader);
     cfg_finish_redis(loader);
+    cfg_finish_cluster(loader);
 }
 
 struct config *cfg_load(lua_State *L, const char *name, struct str source,

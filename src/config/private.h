@@ -138,6 +138,10 @@ void cfg_finish_recovery(struct cfg_loader *loader);
 int cfg_statement_redis(lua_State *L);
 void cfg_finish_redis(struct cfg_loader *loader);
 
+/* cluster.c */
+int cfg_statement_cluster(lua_State *L);
+void cfg_finish_cluster(struct cfg_loader *loader);
+
 /* nearest.c */
 
 /* The candidate that differs least from `word`, or NULL when none is near. */

@@ -172,7 +172,7 @@ static int statement_env(lua_State *L)
 
 const char *const cfg_statement_names[] = {"listen",    "cors",     "engine", "limits",
                                            "drain",     "health",   "log",    "env",
-                                           "namespace", "recovery", "redis"};
+                                           "namespace", "recovery", "redis",  "cluster"};
 const size_t cfg_statement_name_count =
     sizeof(cfg_statement_names) / sizeof(cfg_statement_names[0]);
 
@@ -184,6 +184,7 @@ void cfg_install_statements(lua_State *L)
     lua_register(L, "limits", statement_limits);
     lua_register(L, "recovery", cfg_statement_recovery);
     lua_register(L, "redis", cfg_statement_redis);
+    lua_register(L, "cluster", cfg_statement_cluster);
     lua_register(L, "drain", cfg_statement_drain);
     lua_register(L, "health", cfg_statement_health);
     lua_register(L, "env", statement_env);

@@ -83,7 +83,7 @@ struct eio_options {
 };
 
 enum {
-    EIO_NAME_SIZE = 8, /* of an id's RANDOM_ID_SIZE; 72 random bits remain */
+    EIO_NAME_SIZE = 8,          /* of an id's RANDOM_ID_SIZE; 72 random bits remain */
     EIO_EXTRA_HEADERS_MAX = 32, /* of `headers`, and of `initial_headers` */
 };
 

@@ -494,7 +494,8 @@ static bool on_stopping(void *owner)
     struct http1 *http = owner;
 
     http->stopping = !http->service->lasting;
-    if (http->stopping && http->state == IDLE && !http->begun && !http->first && http->waiting.size == 0) {
+    if (http->stopping && http->state == IDLE && !http->begun && !http->first &&
+        http->waiting.size == 0) {
         net_conn_finish(http->conn, 0);
         end(http);
     }

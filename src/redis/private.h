@@ -25,6 +25,7 @@
 #include "base/map.h"
 #include "net/frame.h"
 #include "net/tls.h"
+#include "net/conn.h"
 #include "redis/redis.h"
 
 #include <sys/socket.h>
@@ -342,6 +343,7 @@ struct redis {
     struct redis_cluster *cluster; /* NULL without */
     struct redis_link *commands; /* in a Cluster: leads nowhere, keeps what waits for the map */
     struct subscriptions subscriptions;
+    char local[NET_ADDRESS_MAX]; /* a link's own address */
     struct net_grave grave;
     bool freed;
 };

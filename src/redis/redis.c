@@ -177,6 +177,11 @@ const char *redis_where(const struct redis *redis)
     return redis->place.where;
 }
 
+const char *redis_local(const struct redis *redis)
+{
+    return redis->local;
+}
+
 void redis_count(const struct redis *redis, struct redis_counts *counts)
 {
     *counts = redis->counts;

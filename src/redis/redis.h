@@ -161,6 +161,9 @@ bool redis_is_up(const struct redis *redis);
 /* Where it is connected, or tries to be, for logs: "127.0.0.1:6379", "unix:/run/redis.sock". */
 const char *redis_where(const struct redis *redis);
 
+/* The numeric address from which it was reached last; "" for a unix socket, or never. */
+const char *redis_local(const struct redis *redis);
+
 struct redis_counts {
     uint64_t sent;       /* commands written */
     uint64_t answered;   /* by the server, with whatever */

@@ -1,6 +1,7 @@
 #include "redis/private.h"
 
 #include "net/conn.h"
+#include "net/peer_address.h"
 
 #include <assert.h>
 #include <hiredis/read.h>
@@ -434,6 +435,7 @@ static void dialled(void *owner, int fd, const char *reason)
         fail(wire, WIRE_BROKEN, "%s", reason);
         return;
     }
+    peer_address_local(fd, wire->redis->local);
     wire->conn = net_conn_new(wire->redis->loop, fd, SIZE_MAX);
     if (!wire->conn) {
         fail(wire, WIRE_BROKEN, "out of memory");

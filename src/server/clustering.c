@@ -19,6 +19,10 @@ struct clustering {
     struct redis_options redis;
     struct cluster *cluster;
     struct cluster_bus *bus; /* the cluster's, for its health */
+    struct redis *control;   /* for all but the bus; it and peers end before the rest */
+    struct peers *peers;
+    void (*up)(void *owner);
+    void *up_owner;
     struct recovery *recovery;
     struct stream_recovery *stream_recovery;
     struct timer health;
@@ -103,6 +107,60 @@ static struct cluster_bus *make_bus(struct clustering *clustering, char fault[RE
         fault);
 }
 
+static void control_up(void *owner)
+{
+    const struct clustering *clustering = owner;
+
+    if (clustering->up)
+        clustering->up(clustering->up_owner);
+}
+
+static void control_message(void *owner, enum redis_kind kind, struct str channel,
+                            struct str pattern, struct str payload)
+{
+    (void)kind, (void)pattern;
+    peers_message(((struct clustering *)owner)->peers, channel, payload);
+}
+
+static void control_ready(void *owner)
+{
+    peers_ready(((struct clustering *)owner)->peers);
+}
+
+/* Another server's client says that its socket was here. */
+static bool give(void *owner, struct str pid)
+{
+    return sio_server_abandon(((struct clustering *)owner)->options.server, pid);
+}
+
+static bool make_peers(struct clustering *clustering, char fault[REDIS_FAULT_MAX])
+{
+    const struct clustering_options *options = &clustering->options;
+    const struct peers_handler handler = {.give = give, .owner = clustering};
+    const struct redis_events events = {
+        .up = control_up,
+        .message = control_message,
+        .ready = control_ready,
+        .owner = clustering,
+    };
+
+    clustering->control = redis_new(options->loop, options->random, options->log,
+                                    &clustering->redis, &events, fault);
+    if (!clustering->control)
+        return false;
+    clustering->peers = peers_new(
+        &(struct peers_options){
+            .loop = options->loop,
+            .random = options->random,
+            .log = options->log,
+            .redis = clustering->control,
+            .prefix = options->config->redis.prefix,
+            .name = sio_server_origin(options->server),
+        },
+        &handler);
+    return clustering->peers != NULL;
+}
+
 static void send_anchor(void *owner, struct sio_namespace *nsp, struct str name)
 {
     struct clustering *clustering = owner;
@@ -119,10 +177,10 @@ static struct store_options store_options_of(const struct clustering *clustering
         .random = clustering->options.random,
         .log = clustering->options.log,
         .server = clustering->options.server,
-        .redis = &clustering->redis,
+        .redis = clustering->control,
+        .peers = clustering->peers,
         .prefix = config->prefix,
         .key_prefix = config->stream.session_prefix,
-        .address = STR(""),
     };
 }
 
@@ -190,7 +248,8 @@ struct clustering *clustering_new(const struct clustering_options *options,
     if (!read_address(clustering, fault))
         goto fail;
     clustering->bus = make_bus(clustering, fault);
-    if (!clustering->bus || !make_recovery(clustering, fault) || !make_cluster(clustering))
+    if (!clustering->bus || !make_peers(clustering, fault) ||
+        !make_recovery(clustering, fault) || !make_cluster(clustering))
         goto fail;
     watch_health(&clustering->health);
     return clustering;
@@ -250,6 +309,10 @@ void clustering_stop(struct clustering *clustering)
     if (!clustering)
         return;
     timer_stop(net_loop_timers(clustering->options.loop), &clustering->health);
+    peers_free(clustering->peers);
+    clustering->peers = NULL;
+    redis_free(clustering->control); /* answers what was asked */
+    clustering->control = NULL;
     recovery_stop(clustering->recovery);
     stream_recovery_stop(clustering->stream_recovery);
 }
@@ -275,4 +338,20 @@ bool clustering_is_idle(const struct clustering *clustering)
         return store_writing(recovery_store(clustering->recovery)) == 0;
     return !clustering->stream_recovery ||
            store_writing(stream_recovery_store(clustering->stream_recovery)) == 0;
+}
+
+struct peers *clustering_peers(struct clustering *clustering)
+{
+    return clustering->peers;
+}
+
+struct redis *clustering_redis(struct clustering *clustering)
+{
+    return clustering->control;
+}
+
+void clustering_on_up(struct clustering *clustering, void (*up)(void *owner), void *owner)
+{
+    clustering->up = up;
+    clustering->up_owner = owner;
 }

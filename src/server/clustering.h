@@ -11,6 +11,7 @@
 #define SKUA_SERVER_CLUSTERING_H
 
 #include "cluster/cluster.h"
+#include "cluster/peers.h"
 #include "config/config.h"
 #include "http/health.h"
 
@@ -38,6 +39,13 @@ void clustering_stop(struct clustering *clustering);
 void clustering_free(struct clustering *clustering);
 
 struct cluster *clustering_cluster(struct clustering *clustering);
+
+/* Other servers of the cluster, and a connection to Redis beside the bus; NULL without Redis. */
+struct peers *clustering_peers(struct clustering *clustering);
+struct redis *clustering_redis(struct clustering *clustering);
+
+/* Told each time that connection is there. NULL: nobody any more. */
+void clustering_on_up(struct clustering *clustering, void (*up)(void *owner), void *owner);
 
 /* Nothing is on its way to Redis that has to get there before the process ends. */
 bool clustering_is_idle(const struct clustering *clustering);

@@ -6,6 +6,7 @@
 #include "script/script.h"
 #include "server/clustering.h"
 #include "server/ending.h"
+#include "server/forwarding.h"
 #include "server/give_back.h"
 #include "server/listeners.h"
 
@@ -22,7 +23,8 @@ struct worker {
     struct config *config;
     struct sio_server *sio;
     struct clustering *clustering;
-    struct deflater *deflater; /* NULL: nothing is compressed */
+    struct forwarding *forwarding; /* NULL: no other server is asked */
+    struct deflater *deflater;     /* NULL: nothing is compressed */
     struct eio_server *engine;
     struct http_header headers[CFG_HEADERS_MAX]; /* for the engine: its more headers */
     struct http_header initial_headers[CFG_HEADERS_MAX];
@@ -134,12 +136,17 @@ static bool make_engine(struct worker *worker)
         .initial_packet = engine->initial_packet,
         .admit = engine->allow_request == CFG_NO_REF ? NULL : script_admit,
         .admit_owner = worker->script,
+        .name = worker->forwarding ? forwarding_name(worker->forwarding) : STR(""),
+        .elsewhere = worker->forwarding ? forwarding_elsewhere : NULL,
+        .elsewhere_owner = worker->forwarding,
     };
 
     copy_headers(worker->headers, &engine->headers);
     copy_headers(worker->initial_headers, &engine->initial_headers);
     worker->engine =
         eio_server_new(worker->loop, &worker->random, &worker->log, &options, &handler);
+    if (worker->engine && worker->forwarding)
+        forwarding_start(worker->forwarding, worker->engine);
     return worker->engine != NULL;
 }
 
@@ -200,6 +207,22 @@ static bool make_cluster(struct worker *worker, struct cfg_report *report)
         return false;
     cluster_set_app(clustering_cluster(worker->clustering), &app);
     return true;
+}
+
+static bool make_forwarding(struct worker *worker)
+{
+    if (!forwarding_wanted(worker->config))
+        return true;
+    worker->forwarding = forwarding_new(&(struct forwarding_options){
+        .config = worker->config,
+        .loop = worker->loop,
+        .random = &worker->random,
+        .log = &worker->log,
+        .hits = &worker->hits,
+        .clustering = worker->clustering,
+        .name = sio_server_origin(worker->sio),
+    });
+    return worker->forwarding != NULL;
 }
 
 static bool make_sio(struct worker *worker, struct cfg_report *report)
@@ -339,8 +362,8 @@ struct worker *worker_new(const char *name, struct str source, struct inherited 
     if (!worker->loop)
         goto fail;
     prepare_health(worker);
-    if (make_sio(worker, report) && make_deflater(worker) && make_engine(worker) &&
-        clustering_wait(worker->clustering, report) &&
+    if (make_sio(worker, report) && make_deflater(worker) && make_forwarding(worker) &&
+        make_engine(worker) && clustering_wait(worker->clustering, report) &&
         make_listeners(worker, inherited, report)) {
         prepare_end(worker);
         give_back_start(&worker->give_back, worker->loop, worker->script, worker->listeners);
@@ -407,6 +430,7 @@ void worker_free(struct worker *worker)
     if (!worker)
         return;
     give_back_stop(&worker->give_back);
+    forwarding_stop(worker->forwarding);
     if (worker->engine)
         eio_server_free(worker->engine);
     deflater_free(worker->deflater);
@@ -414,7 +438,10 @@ void worker_free(struct worker *worker)
     if (worker->sio)
         sio_server_free(worker->sio);
     clustering_free(worker->clustering); /* acknowledgements of the server's ended in it */
-    listeners_free(worker->listeners);   /* the engine's last answers looked at their limits */
+    if (worker->loop)
+        net_conns_end(worker->loop); /* of other servers, idle by now */
+    forwarding_free(worker->forwarding);
+    listeners_free(worker->listeners); /* the engine's last answers looked at their limits */
     if (worker->script)
         script_free(worker->script);
     cfg_free(worker->config);
