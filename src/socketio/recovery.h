@@ -83,6 +83,11 @@ bool sio_log_takes(const struct sio_namespace *nsp, unsigned flags);
 void sio_log_add(const struct sio_target *target, struct sio_packet *packet,
                  const struct sio_mark *mark, bool alone);
 
+/* The parts of that, for entries from elsewhere: false when out of memory, then nothing is taken. */
+bool sio_log_copy_audience(struct sio_log_entry *entry, const struct sio_target *target);
+bool sio_log_append(struct sio_namespace *nsp, const struct sio_log_entry *entry);
+const struct sio_log_entry *sio_log_entry_at(const struct sio_log *log, uint32_t index);
+
 /* Tells the keeper of a session, with the packets that are only here; `emitted`: there are some in
  * the log. */
 void sio_log_tell_saved(const struct sio_saved *saved, bool emitted);
@@ -115,6 +120,13 @@ bool sio_offset_read(const struct sio_namespace *nsp, struct str text,
 
 /* Keeps what the socket leaves; its rooms are still there. */
 void sio_session_save(struct sio_socket *socket);
+
+/* Keeps one that was lost at that time. */
+void sio_saved_keep(struct sio_saved *saved, uint64_t lost_ms);
+
+/* A packet from its frames as they were made. */
+struct sio_packet *sio_packet_thaw(const struct sio_server *server, const struct str *frames,
+                                   uint32_t count);
 
 /* Puts a taken one back, here and with the keeper. */
 void sio_session_return(struct sio_saved *saved);

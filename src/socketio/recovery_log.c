@@ -213,8 +213,7 @@ static char *put_name(struct str *to, struct str name, char *at)
     return at + name.size;
 }
 
-/* False when out of memory. */
-static bool copy_audience(struct sio_log_entry *entry, const struct sio_target *target)
+bool sio_log_copy_audience(struct sio_log_entry *entry, const struct sio_target *target)
 {
     size_t count = target->room_count + target->except_count;
     size_t size = sizeof(*entry->audience) + count * sizeof(struct str);
@@ -239,39 +238,64 @@ static bool copy_audience(struct sio_log_entry *entry, const struct sio_target *
     for (size_t i = 0; i < target->except_count; i++)
         bytes = put_name(&audience->names[target->room_count + i], target->except[i], bytes);
     entry->audience = audience;
-    entry->size += size;
     return true;
+}
+
+static size_t size_of(const struct sio_log_entry *entry)
+{
+    const struct sio_audience *audience = entry->audience;
+    uint32_t names = audience ? audience->room_count + audience->except_count : 0;
+    size_t size = sizeof(*entry) + sizeof(*entry->packet) + names * sizeof(struct str);
+
+    for (uint32_t i = 0; i < names; i++)
+        size += audience->names[i].size;
+    for (uint32_t i = 0; i < entry->packet->frame_count; i++)
+        size += frame_body(entry->packet->frames[i]).size;
+    return size;
 }
 
 void sio_log_add(const struct sio_target *target, struct sio_packet *packet,
                  const struct sio_mark *mark, bool alone)
 {
     struct sio_namespace *nsp = target->nsp;
-    struct sio_log *log = sio_log_of(nsp);
     struct sio_log_entry entry = {
         .packet = packet,
         .mark = *mark,
         .at_ms = net_loop_now(nsp->server->loop),
-        .size = sizeof(entry) + sizeof(*packet),
         .alone = alone,
         .placed = mark->offset.size > 0,
     };
     entry.mark.offset = STR(""); /* gone with the call */
 
-    for (uint32_t i = 0; i < packet->frame_count; i++)
-        entry.size += frame_body(packet->frames[i]).size;
-    if (!log || (log->count == log->capacity && !grow(log)) || !copy_audience(&entry, target)) {
+    if (!sio_log_copy_audience(&entry, target) || !sio_log_append(nsp, &entry)) {
+        free(entry.audience);
         log_error(nsp->server->log, "out of memory: an event is not kept for recovery",
                   log_str("namespace", nsp->name), LOG_END);
         forget_entries(nsp);
         return;
     }
     packet->references++;
-    log->ring[(log->first + log->count) & (log->capacity - 1)] = entry;
-    log->count++;
-    log->size += entry.size;
-    nsp->next_number++;
     sio_log_trim(nsp);
+}
+
+bool sio_log_append(struct sio_namespace *nsp, const struct sio_log_entry *entry)
+{
+    struct sio_log *log = sio_log_of(nsp);
+    struct sio_log_entry *place;
+
+    if (!log || (log->count == log->capacity && !grow(log)))
+        return false;
+    place = &log->ring[(log->first + log->count++) & (log->capacity - 1)];
+    *place = *entry;
+    place->size = size_of(entry);
+    log->size += place->size;
+    nsp->next_number++;
+    return true;
+}
+
+const struct sio_log_entry *sio_log_entry_at(const struct sio_log *log, uint32_t index)
+{
+    return entry_at(log, index);
 }
 
 uint64_t sio_log_next(const struct sio_namespace *nsp)

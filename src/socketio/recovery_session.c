@@ -85,21 +85,17 @@ static void each_listed(const void *owner, void (*room)(void *context, struct st
         room(context, session->rooms[i]);
 }
 
-static struct sio_packet *copy_packet(const struct sio_server *server,
-                                      const struct sio_session_packet *from)
+/* `frames`: without Engine.IO's type. */
+static struct sio_packet *make_packet(const struct sio_server *server, const struct str *frames,
+                                      uint32_t count)
 {
-    struct sio_packet *packet = from->packet;
+    struct sio_packet *packet = malloc(sizeof(*packet) + count * sizeof(struct frame *));
 
-    if (packet) {
-        packet->references++;
-        return packet;
-    }
-    packet = malloc(sizeof(*packet) + from->frame_count * sizeof(struct frame *));
     if (!packet)
         return NULL;
     *packet = (struct sio_packet){.references = 1};
-    for (uint32_t i = 0; i < from->frame_count; i++) {
-        struct str bytes = from->frames[i];
+    for (uint32_t i = 0; i < count; i++) {
+        struct str bytes = frames[i];
         bool text = i == 0 && server->codec->first == FRAME_TEXT;
         char *to;
         struct frame *frame =
@@ -113,6 +109,31 @@ static struct sio_packet *copy_packet(const struct sio_server *server,
         packet->frames[packet->frame_count++] = frame;
     }
     return packet;
+}
+
+struct sio_packet *sio_packet_thaw(const struct sio_server *server, const struct str *frames,
+                                   uint32_t count)
+{
+    struct str *bodies = malloc(count * sizeof(*bodies));
+    struct sio_packet *packet;
+
+    if (!bodies)
+        return NULL;
+    memcpy(bodies, frames, count * sizeof(*bodies));
+    if (server->codec->first == FRAME_TEXT)
+        bodies[0] = str_from_index(bodies[0], 1);
+    packet = make_packet(server, bodies, count);
+    free(bodies);
+    return packet;
+}
+
+static struct sio_packet *copy_packet(const struct sio_server *server,
+                                      const struct sio_session_packet *from)
+{
+    if (!from->packet)
+        return make_packet(server, from->frames, from->frame_count);
+    from->packet->references++;
+    return from->packet;
 }
 
 /* Of the packets' descriptions only origins and numbers stay. */
@@ -163,7 +184,7 @@ void sio_saved_free(struct sio_saved *saved)
 
 /* --- keeping ---------------------------------------------------------------------------------- */
 
-static void keep(struct sio_saved *saved)
+void sio_saved_keep(struct sio_saved *saved, uint64_t lost_ms)
 {
     struct sio_namespace *nsp = saved->nsp;
     struct sio_log *log = sio_log_of(nsp);
@@ -175,7 +196,7 @@ static void keep(struct sio_saved *saved)
         sio_saved_free(saved);
         return;
     }
-    saved->lost_ms = net_loop_now(nsp->server->loop);
+    saved->lost_ms = lost_ms;
     list_add_last(&log->saved, &saved->in_log);
     log->size += saved->size;
     sio_log_trim(nsp);
@@ -185,7 +206,7 @@ void sio_session_return(struct sio_saved *saved)
 {
     if (saved->nsp->server->keeper.saved)
         sio_log_tell_saved(saved, true);
-    keep(saved);
+    sio_saved_keep(saved, saved->lost_ms);
 }
 
 struct sio_saved *sio_saved_take(struct sio_server *server, struct str pid)
@@ -296,5 +317,5 @@ void sio_session_save(struct sio_socket *socket)
     }
     if (server->keeper.saved)
         sio_log_tell_saved(saved, kept->emitted);
-    keep(saved);
+    sio_saved_keep(saved, saved->lost_ms);
 }

@@ -415,6 +415,16 @@ void sio_log_placed(struct sio_namespace *nsp, uint64_t number, uint64_t place);
 /* Events of others may have been missed here: nobody who has had none since is recovered. */
 void sio_log_gap(struct sio_namespace *nsp);
 
+/* --- a process takes another's place ------------------------------------------------------------ */
+
+/* Ends all sockets with "server shutting down" and appends what recovery keeps, for a process that
+ * takes the place of this one; sessions are the caller's to close then. */
+bool sio_server_freeze(struct sio_server *server, struct buf *to);
+
+/* Goes on with that, before anybody has joined. False: it is not whole, or not for this
+ * configuration; what could be read is there. */
+bool sio_server_thaw(struct sio_server *server, struct str bytes);
+
 /* --- acknowledgements from clients -------------------------------------------------------- */
 
 enum sio_ack_end {
