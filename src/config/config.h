@@ -299,6 +299,9 @@ char *cfg_read(const char *path, size_t *size, struct cfg_report *report);
 
 void cfg_free(struct config *config);
 
+/* Whether there is recovery in any namespace. */
+bool cfg_any_recovery(const struct config *config);
+
 enum {
     CFG_FILE_MAX = 16 * 1024 * 1024, /* bytes */
 };

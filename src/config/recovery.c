@@ -84,3 +84,12 @@ void cfg_finish_recovery(struct cfg_loader *loader)
     for (size_t i = 0; i < loader->config->namespace_count; i++)
         apply(loader, &loader->config->namespaces[i]);
 }
+
+bool cfg_any_recovery(const struct config *config)
+{
+    bool any = config->recovery.window_ms > 0;
+
+    for (size_t i = 0; i < config->namespace_count; i++)
+        any = any || config->namespaces[i].recovery.window_ms > 0;
+    return any;
+}

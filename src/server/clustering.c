@@ -64,11 +64,6 @@ static uint32_t recovery_window(const struct config *config)
     return longest;
 }
 
-static bool any_recovery(const struct config *config)
-{
-    return recovery_window(config) > 0;
-}
-
 /* --- making ---------------------------------------------------------------------------------- */
 
 static struct cluster_bus *make_bus(struct clustering *clustering, char fault[REDIS_FAULT_MAX])
@@ -93,7 +88,7 @@ static struct cluster_bus *make_bus(struct clustering *clustering, char fault[RE
             .log = clustering->options.log,
             .redis = &clustering->redis,
             .prefix = config->prefix,
-            .recovery = any_recovery(clustering->options.config),
+            .recovery = cfg_any_recovery(clustering->options.config),
             .specific_response_channel = config->specific_response_channel,
             .mode = modes[config->mode],
             .room_linger_ms = recovery_window(clustering->options.config),
@@ -198,7 +193,7 @@ static bool make_recovery(struct clustering *clustering, char fault[REDIS_FAULT_
         .bus = clustering->bus,
     };
 
-    if (!any_recovery(config))
+    if (!cfg_any_recovery(config))
         return true;
     if (config->redis.adapter == CFG_ADAPTER_STREAMS)
         clustering->stream_recovery = stream_recovery_new(&stream_options, fault);

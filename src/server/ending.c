@@ -41,14 +41,21 @@ uint32_t ending_share(uint32_t sessions, uint64_t passed_ms, uint64_t left_ms, u
     return (uint32_t)(whole + (dice % left_ms < sessions * passed_ms % left_ms));
 }
 
-static void stop_listening(struct ending *ending)
+/* Whether the successor got what the clients left. */
+static bool stop_listening(struct ending *ending)
 {
+    bool handed_over = false;
+
     if (!ending->successor) {
         listeners_stop(ending->listeners);
-        return;
+        return false;
     }
     listeners_leave(ending->listeners, ending->successor);
+    if (!ending->asked_over)
+        handed_over = ending->hand_over(ending->owner, ending->successor);
+    ending->asked_over = true;
     handover_go(ending->successor);
+    return handed_over;
 }
 
 /* --- phases, the last one first ------------------------------------------------------------- */
@@ -108,14 +115,18 @@ static void window(struct ending *ending)
 static void begin_window(struct ending *ending)
 {
     uint64_t end_ms = now(ending) + ending->drain->window_ms;
+    bool handed_over = false;
 
     ending->phase = ENDING_WINDOW;
     ending->window_end_ms = end_ms < ending->deadline_ms ? end_ms : ending->deadline_ms;
     ending->ticked_ms = now(ending);
-    stop_listening(ending);
+    handed_over = stop_listening(ending);
     eio_server_drain(ending->engine, false);
     net_conns_stop(ending->loop);
-    window(ending);
+    if (handed_over)
+        begin_rest(ending);
+    else
+        window(ending);
 }
 
 static void polls(struct ending *ending)

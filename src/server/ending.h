@@ -47,6 +47,10 @@ struct ending {
      * `successor` is NULL when no process takes over. */
     void (*save)(void *owner, struct handover *successor);
 
+    /* Called once when nothing is accepted any more: true if the successor has got what the clients
+     * left, and their sockets are ended: then there is no window, for they are expected there. */
+    bool (*hand_over)(void *owner, struct handover *successor);
+
     /* Nothing else has to be done before the end, such as writing what was saved. */
     bool (*idle)(void *owner);
     void *owner;
@@ -54,6 +58,7 @@ struct ending {
     /* Its own from here. */
     enum ending_phase phase;
     struct handover *successor;
+    bool asked_over; /* hand_over was called */
     struct timer timer;
     uint64_t listening_until_ms;
     uint64_t ticked_ms;

@@ -15,7 +15,7 @@
  *     … starts the process …                       handover_join()
  *                                                  handover_ready() or handover_fail()
  *     handover_hear() → HANDOVER_READY
- *     handover_put("recovery", …)                  handover_receive(), handover_take("recovery")
+ *     handover_put(HANDOVER_RECOVERY, …)           handover_receive(), handover_take(…)
  *     handover_go()                                handover_receive() → it accepts
  *
  * Callers   server/process and server/restart; whoever has state to hand over puts and takes.
@@ -29,6 +29,8 @@
 
 #include "base/log.h"
 #include "net/inherited.h"
+
+#define HANDOVER_RECOVERY "recovery" /* the blob with what recovery keeps in memory */
 
 enum {
     HANDOVER_TEXT_MAX = 1024,                 /* bytes of a reason */

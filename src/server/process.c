@@ -151,8 +151,20 @@ static void leave_predecessor(struct process *process)
     process->predecessor = NULL;
 }
 
+static void go_on(struct process *process)
+{
+    size_t size;
+    uint8_t *state = handover_take(process->predecessor, HANDOVER_RECOVERY, &size);
+
+    if (state)
+        worker_go_on(process->worker, str_of(state, size));
+    free(state);
+}
+
 static void accept_now(struct process *process)
 {
+    if (process->predecessor)
+        go_on(process);
     timer_stop(net_loop_timers(worker_loop(process->worker)), &process->patience);
     worker_accept(process->worker, true);
 }

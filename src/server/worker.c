@@ -316,6 +316,30 @@ static void save(void *owner, struct handover *successor)
     log_write_fields(&worker->log, LOG_INFO, STR("closing"), fields);
 }
 
+/* Without Redis nobody else has what lost clients come back for. */
+static bool hand_over(void *owner, struct handover *successor)
+{
+    const struct worker *worker = owner;
+    struct buf state;
+    bool handed;
+
+    if (worker->config->redis.given || !cfg_any_recovery(worker->config))
+        return false;
+    buf_init(&state, HANDOVER_BLOB_MAX);
+    handed = sio_server_freeze(worker->sio, &state) &&
+             handover_put(successor, HANDOVER_RECOVERY, buf_str(&state));
+    if (handed)
+        log_info(&worker->log, "the new process goes on with what recovery keeps",
+                 log_int("bytes", (int64_t)state.size), LOG_END);
+    else
+        log_error(&worker->log,
+                  "what recovery keeps is lost: it is too large, or out of memory",
+                  log_int("limit", HANDOVER_BLOB_MAX), LOG_END);
+    buf_free(&state);
+    eio_server_close(worker->engine);
+    return true;
+}
+
 static bool is_idle(void *owner)
 {
     return clustering_is_idle(((const struct worker *)owner)->clustering);
@@ -332,6 +356,7 @@ static void prepare_end(struct worker *worker)
         .health = &worker->health,
         .drain = &worker->config->drain,
         .save = save,
+        .hand_over = hand_over,
         .idle = is_idle,
         .owner = worker,
     };
@@ -418,6 +443,13 @@ void worker_give_listeners(const struct worker *worker, struct handover *success
 void worker_drain(struct worker *worker, struct handover *successor)
 {
     ending_begin(&worker->ending, successor);
+}
+
+void worker_go_on(struct worker *worker, struct str state)
+{
+    if (!sio_server_thaw(worker->sio, state))
+        log_warn(&worker->log, "not all of what recovery kept before can be used",
+                 log_int("bytes", (int64_t)state.size), LOG_END);
 }
 
 void worker_end(struct worker *worker)

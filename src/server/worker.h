@@ -40,6 +40,9 @@ void worker_accept(struct worker *worker, bool accept);
 /* Takes over a connection that came to the listening socket of that name before. */
 void worker_take(struct worker *worker, const char *name, int fd);
 
+/* Goes on with what recovery kept in the process before, before anything is accepted. */
+void worker_go_on(struct worker *worker, struct str state);
+
 /* Gives the listening sockets to a process that is about to start. */
 void worker_give_listeners(const struct worker *worker, struct handover *successor);
 
