@@ -50,9 +50,12 @@ struct eio_options {
     uint32_t upgrade_timeout_ms;
     size_t max_payload; /* a POST body or a WebSocket message */
     size_t backlog; /* bytes queued for one session; over it the session is closed and logged */
-    struct deflater *deflater;      /* for what the next two say; it outlives the server */
-    bool deflate_messages;          /* of WebSockets whose clients offer it */
-    bool deflate_polls;             /* answers to polls; never to posts */
+    struct deflater *deflater; /* for what the next two say; it outlives the server */
+    bool deflate_messages;     /* of WebSockets whose clients offer it */
+    bool deflate_polls;        /* answers to polls; never to posts */
+    /* No close in one answer to a poll with packets: official clients close first and take the
+     * packets later, for their next connection, where recovery brings them again. */
+    bool close_alone;
     bool queue_volatile;            /* volatile events wait too, up to half of the backlog */
     uint32_t handshakes_per_second; /* of all; 0: no limit */
     uint32_t packets_per_payload;   /* of a POST; 0: no limit */

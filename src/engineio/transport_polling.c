@@ -252,25 +252,30 @@ static bool expects_more(const struct eio_session *session)
 static bool is_last_answer(const struct eio_session *session,
                            const struct http_exchange *exchange)
 {
-    return session->leaving ||
-           (session->server->draining && !session->upgrade && !http_exchange_keeps(exchange));
+    bool keeps = http_exchange_keeps(exchange);
+
+    return (session->leaving && !(keeps && session->server->options.close_alone)) ||
+           (session->server->draining && !session->upgrade && !keeps);
 }
 
 /* The answer to a poll that need not wait. */
 static void answer_queued(struct eio_session *session, struct http_exchange *exchange,
                           struct reply *reply)
 {
-    bool last = is_last_answer(session, exchange) &&
+    bool last = is_last_answer(session, exchange);
+    bool told = !last || session->server->options.close_alone ||
                 eio_queue_push(&session->queue, session->server->farewell);
     enum frame_kind form;
     struct frame *payload = take_payload(session, &form);
 
-    if (!payload) {
+    if (!payload || !told) {
+        if (payload)
+            frame_unref(payload);
         http_exchange_destroy(exchange);
         eio_session_fault(session, EIO_TRANSPORT_ERROR, "out of memory");
         return;
     }
-    reply->keep = !last && expects_more(session);
+    reply->keep = !last && session->server->draining && session->state == EIO_OPEN;
     answer_body(session, exchange, reply, payload, form);
     frame_unref(payload);
     if (last) {

@@ -119,6 +119,7 @@ static bool make_engine(struct worker *worker)
         .upgrade_timeout_ms = engine->upgrade_timeout_ms,
         .max_payload = worker->config->limits.max_payload,
         .backlog = worker->config->limits.backlog,
+        .close_alone = cfg_any_recovery(worker->config),
         .queue_volatile = worker->config->limits.drop_volatile,
         .handshakes_per_second = worker->config->limits.handshakes_per_second,
         .packets_per_payload = worker->config->limits.packets_per_payload,
