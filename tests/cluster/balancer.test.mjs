@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { Balancer } from "../lib/balancer.mjs";
-import { upgraded } from "../lib/clients.mjs";
+import { connected, upgraded } from "../lib/clients.mjs";
 import { Client, kinds, Server, startCluster } from "../lib/cluster.mjs";
-import { PollingSession, send } from "../lib/raw.mjs";
+import { PollingSession, Raw, send } from "../lib/raw.mjs";
 import { Redis } from "../lib/redis.mjs";
 import { until, within } from "../lib/wait.mjs";
 
@@ -26,8 +26,10 @@ for (const adapter of kinds.includes("skua") ? ["pubsub", "sharded", "streams"] 
       context.balancer = await Balancer.start(context.servers);
       context.clients = [];
     });
+    // A client that is cut off before its first poll stays until its ping is missing.
     afterEach(async () => {
       for (const client of context.clients) client.close();
+      await until(async () => (await context.servers[0].do("count")) === 0, "all clients are gone");
       await context.balancer.stop();
     });
 
@@ -56,6 +58,20 @@ for (const adapter of kinds.includes("skua") ? ["pubsub", "sharded", "streams"] 
       const client = await connect(polling);
       await bothWays(client, 300);
       for (const count of context.balancer.counts) assert.ok(count > 10, `${context.balancer.counts}`);
+    });
+
+    it("a thousand events each way, none lost and none twice", async () => {
+      await bothWays(await connect(polling), 1000);
+    });
+
+    it("several namespaces of one client", async () => {
+      const client = await connect(polling);
+      const namespaces = ["/", "/org-1", "/org-2"];
+      for (const name of namespaces) {
+        const socket = await client.join(name);
+        assert.deepEqual(await within(socket.emitWithAck("echo", name, Buffer.from([7])), name), [name, Buffer.from([7])]);
+      }
+      assert.equal(client.disconnects, 0);
     });
 
     it("a client goes over to WebSocket on the server that its upgrade comes to", async () => {
@@ -97,6 +113,47 @@ for (const adapter of kinds.includes("skua") ? ["pubsub", "sharded", "streams"] 
         }
     });
 
+    it("a client of a server that was killed is told so at once, and connects anew", async () => {
+      const third = await Server.start("skua", { REDIS: context.redis.url, ADAPTER: adapter, NAME: "third" });
+      const turns = await Balancer.start([third, ...context.servers]);
+      const client = await Client.connect(turns, { ...polling, reconnection: true, reconnectionDelay: 10 });
+      context.clients.push(client);
+      assert.equal(await client.ask("echo", 1), 1);
+      turns.servers[0] = null;
+      const gone = new Promise((resolve) => client.socket.once("disconnect", resolve));
+      await third.kill();
+      await within(gone, "the end of the session");
+      await connected(client.socket);
+      assert.equal(await client.ask("echo", 2), 2);
+      client.close();
+      await until(async () => (await context.servers[0].do("count")) === 0, "the client is gone");
+      await turns.stop();
+    });
+
+    it("who has not the cluster's secret is refused by the listener for servers", async () => {
+      const [line] = await context.servers[0].process.logged(/listening for requests of other servers/);
+      const door = { port: Number(/address=127\.0\.0\.1:(\d+)/.exec(line)[1]) };
+      const { target } = await new PollingSession(context.servers[0]).open();
+      const secret = await context.redis.command("GET", "socket.io:skua:secret");
+      const with_ = (value) => ({ "X-Skua-Forwarded": value });
+      for (const headers of [{}, with_(""), with_(`${"0".repeat(32)} http 10.0.0.9`), with_(secret.slice(1)), { ...with_(`${secret} http 10.0.0.9`), Last: "1" }])
+        assert.equal((await send(door, { method: "POST", path: target, body: "40", headers })).status, 403);
+      const upgrade = new Raw(door).write(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`);
+      assert.match(await upgrade.untilClosed(), /^HTTP\/1.1 403 /);
+      await context.servers[0].process.logged(/forwarded request refused/);
+      const headers = { Connection: "close", ...with_(`${secret} http 10.0.0.9`) };
+      assert.equal((await send(door, { method: "POST", path: target, body: "40", headers })).status, 200);
+      const elsewhere = await send(door, { path: "/health", headers });
+      assert.equal(elsewhere.status, 404);
+    });
+
+    it("the header means nothing at the port for clients", async () => {
+      const secret = await context.redis.command("GET", "socket.io:skua:secret");
+      const { target } = await new PollingSession(context.servers[0]).open();
+      const headers = { "X-Skua-Forwarded": `${secret} http 10.0.0.9` };
+      assert.equal((await send(context.servers[1], { method: "POST", path: target, body: "40", headers })).status, 200);
+    });
+
     it("a session of a server that was killed is unknown", async () => {
       const third = await Server.start("skua", { REDIS: context.redis.url, ADAPTER: adapter, NAME: "third" });
       const session = await new PollingSession(third).open();
@@ -105,5 +162,22 @@ for (const adapter of kinds.includes("skua") ? ["pubsub", "sharded", "streams"] 
       await third.kill();
       const answer = await send(context.servers[0], { path: session.target });
       assert.deepEqual([answer.status, JSON.parse(answer.body)], [400, { code: 1, message: "Session ID unknown" }]);
+    });
+  });
+
+if (kinds.includes("skua") && kinds.includes("Node"))
+  describe("a balancer without stickiness in front of skua and Node", () => {
+    it("leaves Node's sessions to Node: unknown here, and none of its requests go there", async () => {
+      const redis = await Redis.start();
+      const servers = await startCluster(["skua", "Node"], { redis, adapter: "pubsub" });
+      const [skua, node] = servers;
+      const there = await new PollingSession(node).open();
+      const answer = await send(skua, { path: there.target });
+      assert.deepEqual([answer.status, JSON.parse(answer.body)], [400, { code: 1, message: "Session ID unknown" }]);
+      assert.equal((await send(node, { method: "POST", path: there.target, body: "40" })).status, 200);
+      const here = await new PollingSession(skua).open();
+      assert.equal((await send(node, { path: here.target })).status, 400);
+      await Promise.all(servers.map((server) => server.stop()));
+      await redis.stop();
     });
   });
