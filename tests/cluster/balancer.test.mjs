@@ -69,7 +69,7 @@ for (const adapter of kinds.includes("skua") ? ["pubsub", "sharded", "streams"] 
       const namespaces = ["/", "/org-1", "/org-2"];
       for (const name of namespaces) {
         const socket = await client.join(name);
-        assert.deepEqual(await within(socket.emitWithAck("echo", name, Buffer.from([7])), name), [name, Buffer.from([7])]);
+        assert.deepEqual(await within(socket.emitWithAck("echo", Buffer.from(name)), name), Buffer.from(name));
       }
       assert.equal(client.disconnects, 0);
     });
@@ -135,16 +135,18 @@ for (const adapter of kinds.includes("skua") ? ["pubsub", "sharded", "streams"] 
       const door = { port: Number(/address=127\.0\.0\.1:(\d+)/.exec(line)[1]) };
       const { target } = await new PollingSession(context.servers[0]).open();
       const secret = await context.redis.command("GET", "socket.io:skua:secret");
-      const with_ = (value) => ({ "X-Skua-Forwarded": value });
-      for (const headers of [{}, with_(""), with_(`${"0".repeat(32)} http 10.0.0.9`), with_(secret.slice(1)), { ...with_(`${secret} http 10.0.0.9`), Last: "1" }])
-        assert.equal((await send(door, { method: "POST", path: target, body: "40", headers })).status, 403);
+      const ask = async (method, path, ...headers) => {
+        const lines = [`${method} ${path} HTTP/1.1`, "Host: x", "Connection: close", "Content-Length: 2", ...headers, "", "40"];
+        return (await new Raw(door).write(lines.join("\r\n")).untilClosed()).slice(0, 12);
+      };
+      const good = `X-Skua-Forwarded: ${secret} http 10.0.0.9`;
+      for (const headers of [[], ["X-Skua-Forwarded:"], [good.replace(secret, "0".repeat(32))], [good.replace(secret, secret.slice(1))], [good, "Last: 1"]])
+        assert.equal(await ask("POST", target, ...headers), "HTTP/1.1 403", headers);
       const upgrade = new Raw(door).write(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`);
       assert.match(await upgrade.untilClosed(), /^HTTP\/1.1 403 /);
       await context.servers[0].process.logged(/forwarded request refused/);
-      const headers = { Connection: "close", ...with_(`${secret} http 10.0.0.9`) };
-      assert.equal((await send(door, { method: "POST", path: target, body: "40", headers })).status, 200);
-      const elsewhere = await send(door, { path: "/health", headers });
-      assert.equal(elsewhere.status, 404);
+      assert.equal(await ask("POST", target, good), "HTTP/1.1 200");
+      assert.equal(await ask("POST", "/health", good), "HTTP/1.1 404");
     });
 
     it("the header means nothing at the port for clients", async () => {
