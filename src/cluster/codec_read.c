@@ -420,8 +420,8 @@ bool codec_json(struct codec_decoded *decoded, const struct codec_value *value, 
     return true;
 }
 
-/* A client closes its connection over an event whose name is neither text nor number, or one of
- * the protocol's own. */
+/* A client closes its connection over an event whose name is neither text nor number (JSON makes
+ * null of what is not finite), or one of the protocol's own. */
 bool codec_event(struct codec_decoded *decoded, const struct codec_value *value)
 {
     struct codec_value name;
@@ -431,7 +431,7 @@ bool codec_event(struct codec_decoded *decoded, const struct codec_value *value)
 
     if (!codec_elements(value, &name, 1, &size) || size == 0)
         return broken(decoded, "an event without a name");
-    if (!codec_number(&name, &number) &&
+    if (!(codec_number(&name, &number) && isfinite(number)) &&
         (!codec_string(decoded, &name, &text) || sio_name_is_reserved(text)))
         return broken(decoded, "an event with a bad name");
     return codec_json(decoded, value, false, &decoded->message.args);

@@ -571,6 +571,31 @@ static void placeholders_that_stand_for_nothing_are_refused_beside_binary_values
     codec_free(&decoded);
 }
 
+/* JSON would make null of them, and clients close over an event without a name. */
+static void events_whose_name_is_no_finite_number_are_refused(void **state)
+{
+    static const struct str names[] = {
+        STR("\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00"),
+        STR("\xcb\x7f\xf0\x00\x00\x00\x00\x00\x00"),
+        STR("\xca\xff\x80\x00\x00"),
+    };
+    struct codec_decoded decoded;
+    struct buf bytes;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        buf_init(&bytes, SIZE_MAX);
+        buf_add_str(&bytes, STR("\x93\xa1u\x83\xa4type\x02\xa4"
+                                "data\x92"));
+        buf_add_str(&bytes, names[i]);
+        buf_add_str(&bytes, STR("\x01\xa3nsp\xa2/a\x81\xa5rooms\x90"));
+        assert_int_equal(codec_classic_decode(&decoded, &there, CODEC_ROOMS, buf_str(&bytes)),
+                         CODEC_REFUSED);
+        codec_free(&decoded);
+        buf_free(&bytes);
+    }
+}
+
 static void dates_come_as_their_text(void **state)
 {
     static const struct str bytes =
@@ -680,6 +705,7 @@ int main(void)
         cmocka_unit_test(every_cut_of_a_message_is_refused),
         cmocka_unit_test(nesting_without_end_is_refused),
         cmocka_unit_test(placeholders_that_stand_for_nothing_are_refused_beside_binary_values),
+        cmocka_unit_test(events_whose_name_is_no_finite_number_are_refused),
         cmocka_unit_test(dates_come_as_their_text),
         cmocka_unit_test(answers_without_a_value_leave_it_out),
         cmocka_unit_test(binary_values_that_json_must_carry_are_written_as_buffers),
