@@ -166,6 +166,13 @@ static uint64_t next_number(struct thaw *thaw)
     return (uint64_t)integer;
 }
 
+static bool next_bool(struct thaw *thaw)
+{
+    struct msgpack_token token = next(thaw, MSGPACK_BOOL);
+
+    return thaw->good && token.boolean;
+}
+
 static struct str next_string(struct thaw *thaw)
 {
     return next(thaw, MSGPACK_STRING).bytes;
@@ -216,7 +223,7 @@ static void read_entry(struct thaw *thaw, struct sio_namespace *nsp)
     if (next_count(thaw) != ENTRY_FIELDS)
         thaw->good = false;
     entry.at_ms = before(thaw, next_number(thaw));
-    entry.alone = next(thaw, MSGPACK_BOOL).boolean;
+    entry.alone = next_bool(thaw);
     entry.mark.origin = next_number(thaw);
     entry.mark.number = next_number(thaw);
     rooms = (uint32_t)next_number(thaw);
@@ -227,7 +234,7 @@ static void read_entry(struct thaw *thaw, struct sio_namespace *nsp)
     }
     target.rooms = thaw->names;
     target.room_count = rooms;
-    target.except = thaw->names + rooms;
+    target.except = names > rooms ? thaw->names + rooms : NULL;
     target.except_count = names - rooms;
     if (nsp && !sio_log_copy_audience(&entry, &target)) {
         thaw->good = false;
