@@ -89,7 +89,9 @@ static int on_end(http_parser *machine)
 {
     struct http_reply *reply = machine->data;
 
-    if (machine->status_code < 200 && machine->status_code != 101)
+    if (machine->status_code == 101) /* nobody has asked for another protocol */
+        return -1;
+    if (machine->status_code < 200)
         return 0;
     reply->done = true;
     reply->keeps = http_should_keep_alive(machine);
