@@ -312,6 +312,67 @@ static void a_policy_that_is_not_enforced_serves_every_origin(void **state)
     assert_events("open websocket;");
 }
 
+/* --- several servers ------------------------------------------------------------------------ */
+
+static bool offer(void *owner, struct str name, struct http_exchange *exchange)
+{
+    bool takes = *(bool *)owner;
+
+    buf_printf(&t.events, "%.*s;", (int)name.size, name.at);
+    if (takes)
+        http_exchange_respond(exchange,
+                              &(struct http_response){.status = 200, .body = STR("elsewhere")});
+    return takes;
+}
+
+static void ids_end_with_the_servers_name(void **state)
+{
+    (void)state;
+    t.options.name = STR("-server_");
+    restart_server();
+    open_polling();
+    assert_string_equal(t.sid + RANDOM_ID_SIZE - EIO_NAME_SIZE, "-server_");
+    assert_int_equal(strlen(t.sid), RANDOM_ID_SIZE);
+}
+
+static void ask(int client, const char *query)
+{
+    get(client, query);
+    buf_reset(&t.answer);
+    read_all(client);
+}
+
+static void requests_for_sessions_of_others_are_offered(void **state)
+{
+    bool takes = true;
+    int client;
+    (void)state;
+
+    t.options.name = STR("-server_");
+    t.options.elsewhere = offer;
+    t.options.elsewhere_owner = &takes;
+    restart_server();
+    client = new_client();
+    ask(client, "EIO=4&transport=polling&sid=123456789012-another");
+    assert_events("-another;");
+    assert_true(answer_holds("elsewhere"));
+
+    /* Of what is no id, or our own, nobody else can know anything. */
+    ask(client, "EIO=4&transport=polling&sid=123456789012-server_");
+    assert_events("");
+    assert_true(answer_holds("Session ID unknown"));
+    ask(client, "EIO=4&transport=polling&sid=12345678901-another");
+    assert_events("");
+    assert_true(answer_holds("Session ID unknown"));
+    ask(client, "EIO=4&transport=none&sid=123456789012-another");
+    assert_events("");
+
+    takes = false;
+    ask(client, "EIO=4&transport=polling&sid=123456789012-another");
+    assert_events("-another;");
+    assert_true(answer_holds("Session ID unknown"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +389,8 @@ int main(void)
         SESSION_TEST(a_preflight_tells_what_the_policy_says),
         SESSION_TEST(an_enforced_policy_refuses_handshakes_of_other_origins),
         SESSION_TEST(a_policy_that_is_not_enforced_serves_every_origin),
+        SESSION_TEST(ids_end_with_the_servers_name),
+        SESSION_TEST(requests_for_sessions_of_others_are_offered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #include "http_fixture.h"
 
 #include "forward/forward.h"
+#include "forward/gate.h"
 #include "net/http_reply.h"
 
 #define DATE "Thu, 01 Jan 1970 00:00:00 GMT"
@@ -465,6 +466,88 @@ static void what_is_on_its_way_when_everything_ends_is_dropped(void **state)
     assert_true(peer_ended);
 }
 
+/* --- the gate ------------------------------------------------------------------------------- */
+
+static void serve(void *owner, struct http_exchange *exchange)
+{
+    const struct http_request *request = http_exchange_request(exchange);
+    (void)owner;
+
+    assert_true(request->handed_over);
+    buf_printf(&events, "%.*s from %s%s, %zu headers;", (int)request->target.size,
+               request->target.at, request->address, request->secure ? " over TLS" : "",
+               request->header_count);
+    http_exchange_respond(exchange, &(struct http_response){.status = 204, .no_length = true});
+}
+
+static struct gate gate;
+static const struct http_service gate_service = {
+    .request = gate_request, .owner = &gate, .lasting = true};
+
+static void connect_to_gate(void)
+{
+    int pair[2];
+
+    disconnect_peer();
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    peer = pair[0];
+    peer_ended = false;
+    buf_reset(&answer);
+    http1_serve(net_conn_new(loop, pair[1], BACKLOG), &gate_service, &limits, &quiet, false);
+    gate = (struct gate){
+        .log = &quiet,
+        .hits = &hits,
+        .loop = loop,
+        .secret = STR(SECRET),
+        .serve = serve,
+        .refused = refused,
+    };
+}
+
+#define ASK "GET /a HTTP/1.1\r\nHost: a\r\n"
+
+static void the_gate_lets_in_who_has_the_secret_and_stays_open(void **state)
+{
+    (void)state;
+    connect_to_gate();
+    send_text(ASK "X-Skua-Forwarded: " SECRET " https 10.0.0.9\r\n\r\n");
+    saw("/a from 10.0.0.9 over TLS, 1 headers;");
+    net_conns_stop(loop);
+    settle();
+    assert_false(peer_ended);
+    send_text(ASK "X-Skua-Forwarded: " SECRET " http \r\n\r\n");
+    saw("/a from 10.0.0.9 over TLS, 1 headers;/a from , 1 headers;");
+    assert_false(peer_ended);
+    assert_int_equal(refusals, 0);
+}
+
+static void the_gate_refuses_everybody_else(void **state)
+{
+    static const char *const requests[] = {
+        ASK "\r\n",
+        ASK "X-Skua-Forwarded: \r\n\r\n",
+        ASK "X-Skua-Forwarded: " SECRET " http a\r\nLast: b\r\n\r\n",
+        ASK "X-Skua-Forwarded: 1123456789abcdef0123456789abcdef http a\r\n\r\n",
+        ASK "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    };
+    const size_t count = sizeof(requests) / sizeof(requests[0]);
+    (void)state;
+
+    for (size_t i = 0; i < count; i++) {
+        connect_to_gate();
+        send_text(requests[i]);
+        assert_non_null(strstr(text_of(&answer), "HTTP/1.1 403 Forbidden\r\n"));
+        assert_true(peer_ended);
+    }
+    connect_to_gate();
+    gate.secret = STR("");
+    send_text(ASK "X-Skua-Forwarded:  http a\r\n\r\n");
+    assert_true(peer_ended);
+    saw("");
+    assert_int_equal(refusals, count + 1);
+    assert_int_equal(hits.counts[HIT_FORWARD_REFUSED], count + 1);
+}
+
 /* --- passports ----------------------------------------------------------------------------- */
 
 static void names_are_eight_digits_and_read_back(void **state)
@@ -559,6 +642,8 @@ int main(void)
         TEST(a_client_that_leaves_before_the_upgrade_is_gone_there_too),
         TEST(who_does_not_read_slows_the_other_down),
         TEST(what_is_on_its_way_when_everything_ends_is_dropped),
+        TEST(the_gate_lets_in_who_has_the_secret_and_stays_open),
+        TEST(the_gate_refuses_everybody_else),
         TEST(names_are_eight_digits_and_read_back),
         TEST(a_passport_is_good_with_the_secret_only),
         TEST(addresses_are_numeric_with_a_port),
