@@ -24,6 +24,12 @@ engine {
   -- connect_timeout = "45s",
 }
 
+-- Clients that lose their connection are who they were when they are back in time, and miss nothing.
+-- recovery { window = "2m" }
+
+-- Several servers that are one, together with Node servers on socket.io's Redis adapters.
+-- redis "redis://127.0.0.1:6379" { adapter = "pubsub", prefix = "socket.io" }
+
 limits {
   max_payload = "1MB",    -- one message
   -- connections = 10000, -- default: the descriptor limit, less a reserve

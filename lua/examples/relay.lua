@@ -6,7 +6,8 @@
 --   /terminal  a shell's two ends: the daemon that has it, the browsers that show it
 --   /hub       browsers (cookie): the live list of sessions and runners, and commands to runners
 --
--- Environment: RELAY_LISTEN, RELAY_ORIGINS, RELAY_API_KEYS and RELAY_TOKENS (lists with commas).
+-- Environment: RELAY_LISTEN, RELAY_ORIGINS, RELAY_API_KEYS and RELAY_TOKENS (lists with commas); RELAY_RECOVERY, a window
+-- such as 2m (clients then see one more argument of each event); RELAY_REDIS_URL for several servers that are one.
 
 local function split(text)
   local items = {}
@@ -35,6 +36,12 @@ engine {
 
 limits { max_payload = "100MB" }
 health "/health"
+
+local window = env("RELAY_RECOVERY", "")
+if window ~= "" then recovery { window = window } end
+
+local redis_url = env("RELAY_REDIS_URL", "")
+if redis_url ~= "" then redis(redis_url) { prefix = "relay" } end
 
 local relay    = namespace "/relay"
 local viewer   = namespace "/viewer"
