@@ -27,7 +27,8 @@ enum {
 struct stream {
     struct bus *bus;
     struct str name; /* owned */
-    uint32_t users;  /* namespaces that are open */
+    uint32_t users;  /* namespaces that are open, and whoever holds it */
+    bool held;       /* read whether a namespace is open or not */
     struct stream_reader *reader;
     struct list waiting; /* of struct copy */
     size_t waiting_bytes;
@@ -543,10 +544,48 @@ struct str bus_stream(struct cluster_bus *base, struct str nsp)
 
 /* --- life ------------------------------------------------------------------------------------- */
 
+/* Several streams are read from the start, whatever namespaces are open: one that is opened later
+ * has everything from its first moment on. (A single one has a namespace from the start.) */
+static bool hold_streams(struct bus *bus)
+{
+    if (bus->options.stream_count == 1)
+        return true;
+    for (uint32_t i = 0; i < bus->options.stream_count; i++) {
+        struct stream *stream;
+
+        buf_reset(&bus->channel);
+        buf_add_str(&bus->channel, bus->options.stream_name);
+        buf_printf(&bus->channel, "-%u", (unsigned)i);
+        stream = buf_failed(&bus->channel) ? NULL : stream_new(bus, buf_str(&bus->channel));
+        if (!stream)
+            return false;
+        stream->users++;
+        stream->held = true;
+    }
+    return true;
+}
+
+static void let_streams_go(struct bus *bus)
+{
+    uint32_t cursor = 0;
+    void *found;
+
+    while (map_next(&all_of(bus)->by_name, &cursor, NULL, &found)) {
+        struct stream *stream = found;
+
+        if (!stream->held)
+            continue;
+        stream->held = false;
+        stream_release(stream);
+        cursor = 0; /* the map has changed */
+    }
+}
+
 static void free_bus(struct cluster_bus *base)
 {
     struct bus *bus = (struct bus *)base;
 
+    let_streams_go(bus);
     bus_release(bus);
     map_free(&all_of(bus)->by_name);
     free(bus);
@@ -615,7 +654,8 @@ struct cluster_bus *bus_streams_new(const struct bus_options *options,
         return NULL;
     map_init(&streams->by_name);
     if (bus_init(&streams->base, full.recovery ? &type_recovery : &type, &wire,
-                 full.sharded_channels ? REDIS_SHARD : REDIS_CHANNEL, &full, fault))
+                 full.sharded_channels ? REDIS_SHARD : REDIS_CHANNEL, &full, fault) &&
+        hold_streams(&streams->base))
         return &streams->base.base;
     free_bus(&streams->base.base);
     return NULL;

@@ -383,6 +383,7 @@ for (const [title, adapter, env] of [
   ["sharded with one channel for all", "sharded", { PREFIX: "other", MODE: "static" }],
   ["sharded with a channel for each room", "sharded", { MODE: "dynamic-private" }],
   ["streams with another prefix", "streams", { PREFIX: "other" }],
+  ["three streams", "streams", { STREAMS: "3" }],
 ])
   withRedis(title, () => Redis.start(), (own) => {
     for (const chosen of pairs.filter(([one, other]) => one !== other)) pair(title, chosen, () => ({ redis: own.redis, adapter, env }), cells);

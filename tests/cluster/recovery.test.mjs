@@ -2,10 +2,11 @@
 // other server, and everybody has every event once and in order for each sender.
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { kinds, startCluster } from "../lib/cluster.mjs";
+import { complete, kinds, Server, startCluster } from "../lib/cluster.mjs";
 import { account, Crowd, Publisher, returnsOf } from "../lib/crowd.mjs";
 import { Redis } from "../lib/redis.mjs";
 import { until } from "../lib/wait.mjs";
+import { offsetOf, Wire } from "../lib/wire.mjs";
 
 const CLIENTS = 40;
 const RATE = 100; // events a second
@@ -134,4 +135,32 @@ for (const { adapter, pair } of clusters)
         assert.deepEqual([same.fresh, other.fresh], [0, 0]);
         await checkWhole(cut);
       }));
+  });
+
+// The log of what was published is in Redis over streams alone.
+for (const { adapter, pair } of clusters.filter(({ pair: [one, other] }) => one === other))
+  describe(`${adapter}: ${pair[0]} restarted while a client is away`, () => {
+    it(`${adapter === "streams" ? "it is back on a server that came later, with all events" : "it is told that it is new, and is given no part of what it missed"}`, async () => {
+      const redis = await Redis.start();
+      const own = { ...env, DRAIN: "100" };
+      const servers = await startCluster(pair, { redis, adapter, env: own });
+      const wire = await Wire.open(servers[0]);
+      const { sid, pid } = await wire.join("/room");
+      await servers[0].emit("n", [0]);
+      const { offset } = offsetOf((await wire.take())[0]);
+      await wire.end();
+      await areGone(servers, [{ id: sid }]);
+      for (const n of [1, 2]) await servers[n - 1].emit("n", [n]);
+      const later = await Server.start(pair[0], { REDIS: redis.url, ADAPTER: adapter, NAME: "later", ...own });
+      await complete([...servers, later]);
+      for (const server of servers) await server.stop();
+      await later.emit("n", [3]);
+      const back = await Wire.open(later);
+      const answer = await back.join("/room", { pid, offset });
+      const numbers = answer.before.map((message) => offsetOf(message).args[1]);
+      assert.deepEqual([answer.sid === sid, numbers], adapter === "streams" ? [true, [1, 2, 3]] : [false, []]);
+      await back.end();
+      await later.stop();
+      await redis.stop();
+    });
   });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import ioLegacy from "socket.io-client-2";
-import { Client, kindsFor, Server } from "../lib/cluster.mjs";
+import { Client, kinds, Server } from "../lib/cluster.mjs";
 import { connected } from "../lib/clients.mjs";
 import { FaultProxy } from "../lib/fault_proxy.mjs";
 import { PollingSession } from "../lib/raw.mjs";
@@ -10,7 +10,6 @@ import { next, until } from "../lib/wait.mjs";
 import { offsetOf, Wire } from "../lib/wire.mjs";
 
 const WINDOW = { RECOVERY: "60000" };
-const kinds = kindsFor(WINDOW);
 const NS = "/room";
 const OFFSET_LIMIT = 200; // bytes
 

@@ -1,12 +1,11 @@
 // Servers of both kinds in one cluster, told what to do by a control client, and clients that record what they get.
-import { spawnSync } from "node:child_process";
 import { EventEmitter } from "node:events";
 import path from "node:path";
 import { io } from "socket.io-client";
 import msgpack from "socket.io-msgpack-parser";
 import { connected } from "./clients.mjs";
 import { ServerProcess } from "./process.mjs";
-import { SKUA, startSkua, TESTS } from "./servers.mjs";
+import { startSkua, TESTS } from "./servers.mjs";
 import { PATIENCE, until, within } from "./wait.mjs";
 
 const NAMESPACES = ["/", "/room"]; // those that the applications have from the start
@@ -17,12 +16,8 @@ const starts = {
   Node: (env) => new ServerProcess(process.execPath, [path.join(TESTS, "lib/reference_node.mjs")], { env }).ready(),
 };
 const app = path.join(TESTS, "cluster/app.lua");
-const knows = (env) => spawnSync(SKUA, ["check", app], { env: { ...process.env, ...env } }).status === 0;
-export const kindsFor = (env) => {
-  const chosen = (process.env.SERVERS ?? (knows(env) ? "skua,Node" : "Node")).replace("reference", "Node").split(",");
-  return Object.keys(starts).filter((kind) => chosen.includes(kind));
-};
-export const kinds = kindsFor({ ADAPTER: "pubsub", REDIS: "redis://127.0.0.1:1" });
+const chosenKinds = (process.env.SERVERS ?? "skua,Node").replace("reference", "Node").split(",");
+export const kinds = Object.keys(starts).filter((kind) => chosenKinds.includes(kind));
 
 // Every pair of kinds, or those that a test is about.
 export const pairs = kinds.flatMap((one) => kinds.map((other) => [one, other]));
@@ -93,7 +88,7 @@ export async function startCluster(chosen, { redis, adapter, urls = [], env = {}
       const own = { REDIS: urls[i] ?? redis.urls?.[kind] ?? redis.url, ADAPTER: adapter, NAME: `${kind}-${i}`, ...more };
       servers.push(await Server.start(kind, own));
     }
-    await complete(servers, adapter === "streams" ? redis : null, env.PREFIX);
+    await complete(servers, adapter === "streams" ? redis : null, env);
   } catch (error) {
     await Promise.all(servers.map((server) => server.kill()));
     throw error;
@@ -101,19 +96,20 @@ export async function startCluster(chosen, { redis, adapter, urls = [], env = {}
   return servers;
 }
 
-export async function complete(servers, streams, stream = "socket.io") {
+export async function complete(servers, streams, { PREFIX = "socket.io", STREAMS = "1" } = {}) {
   for (const server of servers)
     for (const ns of NAMESPACES)
       await until(async () => (await server.do("servers", { ns })) === servers.length, `${server.kind} counts ${servers.length} servers`);
-  if (streams) await readersStarted(streams, stream, servers.length);
+  const names = STREAMS === "1" ? [PREFIX] : Array.from({ length: Number(STREAMS) }, (_, i) => `${PREFIX}-${i}`);
+  if (streams) await readersStarted(streams, names, servers.reduce((sum, { kind }) => sum + (kind === "Node" ? names.length : 1), 0));
 }
 
 // The official streams adapter reads from "what comes next" until something has come, and between two such reads things
 // get lost. An entry that means nothing gets each reader over that.
-async function readersStarted(redis, stream, count) {
+async function readersStarted(redis, streams, count) {
   const reading = async () => (await redis.command("CLIENT", "LIST")).split("\n").filter((line) => / cmd=xread /.test(line)).length;
-  await until(async () => (await reading()) >= count, `${count} servers read the stream`);
-  await redis.command("XADD", stream, "*", "nothing", "");
+  await until(async () => (await reading()) >= count, `${count} connections read streams`);
+  for (const stream of streams) await redis.command("XADD", stream, "*", "nothing", "");
 }
 
 // A client in a namespace; `got` holds [event, ...args] of all that came, in order.
