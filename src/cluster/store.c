@@ -72,35 +72,53 @@ static void written(void *owner, const struct redisReply *reply, enum redis_end 
     free(writing);
 }
 
-void store_save(struct store *store, const struct sio_namespace *nsp,
-                const struct sio_session *session, uint32_t window_ms)
+static void write_to_redis(struct store *store, struct str pid, struct str key,
+                           struct str value, uint32_t window_ms)
 {
     struct writing *writing = malloc(sizeof(*writing));
     const struct redis_how how = {.queue_ms = window_ms};
-    struct buf value, key, window;
+    struct buf window;
+
+    buf_init(&window, SIZE_MAX);
+    buf_add_u64(&window, window_ms);
+    if (writing && !buf_failed(&window)) {
+        const struct str words[] = {STR("SET"), key, value, STR("PX"), buf_str(&window)};
+
+        assert(pid.size == sizeof(writing->pid));
+        writing->store = store;
+        memcpy(writing->pid, pid.at, sizeof(writing->pid));
+        store->writing++;
+        redis_command_with(store->options.redis, &how, words, 5, written, writing);
+    } else {
+        free(writing);
+        not_written(store, pid);
+    }
+    buf_free(&window);
+}
+
+static void write_session(struct store *store, struct str pid, struct str key, struct str value,
+                          uint32_t window_ms)
+{
+    if (!store->options.door)
+        write_to_redis(store, pid, key, value, window_ms);
+    else if (!vault_put(store->options.door, key, value, window_ms))
+        not_written(store, pid);
+}
+
+void store_save(struct store *store, const struct sio_namespace *nsp,
+                const struct sio_session *session, uint32_t window_ms)
+{
+    struct buf value, key;
 
     key_of(store, session->pid, &key);
     buf_init(&value, SESSION_BYTES_MAX);
-    buf_init(&window, SIZE_MAX);
-    buf_add_u64(&window, window_ms);
-    if (writing && store->ops.encode(store->ops.owner, nsp, session, &value) &&
-        !buf_failed(&value) && !buf_failed(&key) && !buf_failed(&window)) {
-        const struct str words[] = {STR("SET"), buf_str(&key), buf_str(&value), STR("PX"),
-                                    buf_str(&window)};
-
-        assert(session->pid.size == sizeof(writing->pid));
-        writing->store = store;
-        memcpy(writing->pid, session->pid.at, sizeof(writing->pid));
-        store->writing++;
-        redis_command_with(store->options.redis, &how, words, 5, written, writing);
-        writing = NULL;
-    } else {
+    if (store->ops.encode(store->ops.owner, nsp, session, &value) && !buf_failed(&value) &&
+        !buf_failed(&key))
+        write_session(store, session->pid, buf_str(&key), buf_str(&value), window_ms);
+    else
         not_written(store, session->pid);
-    }
-    free(writing);
     buf_free(&key);
     buf_free(&value);
-    buf_free(&window);
 }
 
 /* --- taking ---------------------------------------------------------------------------------- */
@@ -214,7 +232,10 @@ static void look_around(struct store_search *search)
         end_search(search, SIO_CLAIM_UNKNOWN, NULL);
     } else if (search->takes == STORE_TAKES - 1) {
         search->asking = true;
-        peers_ask(store->options.peers, pid, looked, search);
+        if (store->options.door)
+            vault_ask(store->options.door, pid, looked, search);
+        else
+            peers_ask(store->options.peers, pid, looked, search);
     } else if (search->takes > 0) {
         timer_start(net_loop_timers(store->options.loop), &search->timer, STORE_TAKE_AGAIN_MS);
     } else {
@@ -239,22 +260,36 @@ static void taken(void *owner, const struct redisReply *reply, enum redis_end en
     }
 }
 
+static void take_from_redis(struct store_search *search, struct str key)
+{
+    const struct redis_how how = {.at_once = true};
+    const struct str words[] = {STR("GETDEL"), key};
+
+    search->asking = true;
+    redis_command_with(search->store->options.redis, &how, words, 2, taken, search);
+}
+
+static void take_from_vault(struct store_search *search, struct str key)
+{
+    if (vault_take(search->store->options.door, key, &search->value, &search->size))
+        use_session(search);
+    else
+        look_around(search);
+}
+
 static void take(struct store_search *search)
 {
     struct store *store = search->store;
-    const struct redis_how how = {.at_once = true};
     struct buf key;
 
     key_of(store, sio_claim_pid(search->claim), &key);
     search->takes--;
-    if (buf_failed(&key)) {
+    if (buf_failed(&key))
         end_search(search, SIO_CLAIM_UNKNOWN, NULL);
-    } else {
-        const struct str words[] = {STR("GETDEL"), buf_str(&key)};
-
-        search->asking = true;
-        redis_command_with(store->options.redis, &how, words, 2, taken, search);
-    }
+    else if (store->options.door)
+        take_from_vault(search, buf_str(&key));
+    else
+        take_from_redis(search, buf_str(&key));
     buf_free(&key);
 }
 

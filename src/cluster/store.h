@@ -6,6 +6,8 @@
  * What a session looks like there, and what an offset means, is its owner's business: recovery for
  * buses without memory, stream_recovery for streams.
  *
+ * Workers of one process that share no Redis share a vault, which is both.
+ *
  * Callers   recovery, stream_recovery.
  * Owner     whoever made it. Redis and peers are clustering's.
  * Threads   the worker's own.
@@ -17,6 +19,7 @@
 
 #include "cluster/peers.h"
 #include "cluster/session.h"
+#include "cluster/vault.h"
 
 enum {
     STORE_AHEAD_MS = 1000, /* longest wait for messages that the other server has had already */
@@ -60,9 +63,10 @@ struct store_options {
     struct sio_server *server;
     struct redis
         *redis; /* these two have ended, what was asked of them too, before the store */
-    struct peers *peers;   /* is freed */
-    struct str prefix;     /* of keys; it outlives the store, as the next does */
-    struct str key_prefix; /* of sessions */
+    struct peers *peers;     /* is freed */
+    struct vault_door *door; /* instead of both, of workers without Redis; as they */
+    struct str prefix;       /* of keys; it outlives the store, as the next does */
+    struct str key_prefix;   /* of sessions */
 };
 
 /* NULL when out of memory. */

@@ -30,6 +30,7 @@
 enum {
     CFG_NO_REF = -2, /* LUA_NOREF: no handler */
     CFG_HEADERS_MAX = 32,
+    CFG_WORKERS_MAX = 64,
 };
 
 struct cfg_certificate {
@@ -269,6 +270,7 @@ struct config {
     struct cfg_redis redis;
     struct cfg_cluster cluster;
     struct cfg_drain drain;
+    uint32_t workers; /* threads */
     struct cfg_health health;
     struct cfg_namespace *namespaces; /* in order of declaration; "/" only if declared */
     size_t namespace_count;

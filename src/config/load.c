@@ -14,6 +14,7 @@ enum {
     LOAD_TIME_MS = 10000,        /* a file that computes longer is stopped */
     LOAD_HOOK_COUNT = 10000,     /* instructions between looks at the clock */
     RESERVED_DESCRIPTORS = 64,   /* listeners, log, Redis, files: not for connections */
+    WORKER_DESCRIPTORS = 32,     /* of each further worker */
     FALLBACK_CONNECTIONS = 1000, /* when the descriptor limit is not known */
 };
 
@@ -274,16 +275,16 @@ static void run_file(struct cfg_loader *loader)
 
 /* --- defaults ------------------------------------------------------------------------------ */
 
-static uint32_t default_connections(void)
+static uint32_t default_connections(uint32_t workers)
 {
+    rlim_t reserved = RESERVED_DESCRIPTORS + (workers - 1) * WORKER_DESCRIPTORS;
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
         return FALLBACK_CONNECTIONS;
-    if (limit.rlim_cur <= 2 * RESERVED_DESCRIPTORS)
+    if (limit.rlim_cur <= 2 * reserved)
         return RESERVED_DESCRIPTORS;
-    return limit.rlim_cur > INT32_MAX ? INT32_MAX
-                                      : (uint32_t)(limit.rlim_cur - RESERVED_DESCRIPTORS);
+    return limit.rlim_cur > INT32_MAX ? INT32_MAX : (uint32_t)(limit.rlim_cur - reserved);
 }
 
 static void set_defaults(struct config *config)
@@ -315,7 +316,6 @@ static void set_defaults(struct config *config)
     };
     config->limits = (struct cfg_limits){
         .max_payload = 1000000,
-        .connections = default_connections(),
         .attachments = 10,
         .packets_per_payload = 10000,
         .header_bytes = 16 * 1024,
@@ -337,6 +337,7 @@ static void set_defaults(struct config *config)
     config->cluster =
         (struct cfg_cluster){.forward = true, .listen = STR(""), .advertise = STR("")};
     config->drain = (struct cfg_drain){.window_ms = 5000, .deadline_ms = 30000};
+    config->workers = 1;
     config->log_level = LOG_INFO;
     config->log_format = LOG_TEXT;
 }
@@ -348,6 +349,8 @@ static void finish(struct cfg_loader *loader)
 
     if (config->limits.backlog == 0)
         config->limits.backlog = twice > UINT64_C(16) << 20 ? twice : UINT64_C(16) << 20;
+    if (config->limits.connections == 0)
+        config->limits.connections = default_connections(config->workers);
     if (config->listen_count == 0 && loader->fault_count == 0)
         cfg_fault(loader, 0, "listen: expected at least one, such as listen \"0.0.0.0:3000\"");
     cfg_finish_listens(loader);

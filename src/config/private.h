@@ -111,6 +111,9 @@ int cfg_statement_engine(lua_State *L);
 int cfg_statement_drain(lua_State *L);
 int cfg_statement_health(lua_State *L);
 
+/* workers.c */
+int cfg_statement_workers(lua_State *L);
+
 /* headers.c: `true` or a table; a table of names and values. */
 void cfg_read_cookie(struct cfg_loader *loader, struct cfg_place place, int index,
                      struct cfg_cookie *cookie);

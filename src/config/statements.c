@@ -170,9 +170,9 @@ static int statement_env(lua_State *L)
 
 /* --- installing ---------------------------------------------------------------------------- */
 
-const char *const cfg_statement_names[] = {"listen",    "cors",     "engine", "limits",
-                                           "drain",     "health",   "log",    "env",
-                                           "namespace", "recovery", "redis",  "cluster"};
+const char *const cfg_statement_names[] = {
+    "listen", "cors",      "engine",   "limits", "drain",   "health", "log",
+    "env",    "namespace", "recovery", "redis",  "cluster", "workers"};
 const size_t cfg_statement_name_count =
     sizeof(cfg_statement_names) / sizeof(cfg_statement_names[0]);
 
@@ -187,6 +187,7 @@ void cfg_install_statements(lua_State *L)
     lua_register(L, "cluster", cfg_statement_cluster);
     lua_register(L, "drain", cfg_statement_drain);
     lua_register(L, "health", cfg_statement_health);
+    lua_register(L, "workers", cfg_statement_workers);
     lua_register(L, "env", statement_env);
 
     /* `log` is a library too (log.info and so on, put there by script): the statement is its call. */

@@ -176,6 +176,7 @@ void eio_server_close_some(struct eio_server *server, uint32_t count);
 /* Closes every session (engine-io.md, 14) with EIO_SERVER_SHUTDOWN, and opens none any more. */
 void eio_server_close(struct eio_server *server);
 
+/* May be asked by any thread. */
 uint32_t eio_server_sessions(const struct eio_server *server);
 
 /* --- sessions ----------------------------------------------------------------------------- */

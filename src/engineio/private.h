@@ -26,6 +26,7 @@
 #include "engineio/queue.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 
 enum {
     EIO_CLOSE_WAIT_MS = 30000,  /* for a poll that fetches the close, as the reference */
@@ -40,7 +41,8 @@ struct eio_server {
     const struct log *log;
     struct eio_options options;
     struct eio_handler handler;
-    struct map sessions; /* by id; those that are CLOSED are not in it */
+    struct map sessions;       /* by id; those that are CLOSED are not in it */
+    atomic_uint session_count; /* the same number, for other threads */
     struct list admissions;
     struct frame *ping; /* packets that are the same for everyone */
     struct frame *pong;
@@ -119,6 +121,13 @@ void eio_admit(struct eio_server *server, struct http_exchange *exchange,
 
 /* Forgets those that wait; nobody will decide about them. */
 void eio_admissions_free(struct eio_server *server);
+
+/* After a session came or went. */
+static inline void eio_server_count(struct eio_server *server)
+{
+    atomic_store_explicit(&server->session_count, map_size(&server->sessions),
+                          memory_order_relaxed);
+}
 
 /* --- handshake ---------------------------------------------------------------------------- */
 

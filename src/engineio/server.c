@@ -143,7 +143,7 @@ void eio_server_close(struct eio_server *server)
 
 uint32_t eio_server_sessions(const struct eio_server *server)
 {
-    return map_size(&server->sessions);
+    return atomic_load_explicit(&server->session_count, memory_order_relaxed);
 }
 
 bool eio_server_matches(const struct eio_server *server, struct str target)

@@ -84,6 +84,7 @@ struct eio_session *eio_session_new(struct eio_server *server,
         eio_handshake_unref(session->handshake);
         goto fail;
     }
+    eio_server_count(server);
     return session;
 fail:
     free(session);
@@ -95,6 +96,7 @@ fail:
 void eio_session_discard(struct eio_session *session)
 {
     map_remove(&session->server->sessions, eio_session_id(session));
+    eio_server_count(session->server);
     free_session(session);
 }
 
@@ -331,6 +333,7 @@ void eio_session_end(struct eio_session *session, enum eio_close_reason reason)
     session->state = EIO_CLOSED;
     session->reason = (uint8_t)reason;
     map_remove(&server->sessions, eio_session_id(session));
+    eio_server_count(server);
     timer_stop(wheel_of(session), &session->timer);
     eio_upgrade_cancel(session);
     close_transport(session);

@@ -9,31 +9,71 @@ enum {
     MS_A_SECOND = 1000,
 };
 
-void health_set(struct health *health, const char *reason, bool bad)
+void health_reasons_init(struct health_reasons *reasons)
 {
-    const char **free_place = NULL;
+    *reasons = (struct health_reasons){0};
+    pthread_mutex_init(&reasons->lock, NULL);
+}
+
+static struct health_reasons *lock(const struct health *health)
+{
+    if (!health->shared)
+        return (struct health_reasons *)&health->own;
+    pthread_mutex_lock(&health->shared->lock);
+    return health->shared;
+}
+
+static void unlock(const struct health *health)
+{
+    if (health->shared)
+        pthread_mutex_unlock(&health->shared->lock);
+}
+
+static void set_reason(struct health_reason *reason, uint64_t worker, bool bad)
+{
+    reason->workers = bad ? reason->workers | worker : reason->workers & ~worker;
+    if (reason->workers == 0)
+        reason->text = NULL;
+}
+
+/* The place that has the reason, or a free one; or NULL. */
+static struct health_reason *find_reason(struct health_reasons *reasons, const char *text)
+{
+    struct health_reason *free_place = NULL;
 
     for (int i = 0; i < HEALTH_REASONS_MAX; i++) {
-        if (!health->reasons[i]) {
-            free_place = free_place ? free_place : &health->reasons[i];
-        } else if (strcmp(health->reasons[i], reason) == 0) {
-            health->reasons[i] = bad ? reason : NULL;
-            return;
-        }
+        struct health_reason *reason = &reasons->at[i];
+
+        if (reason->text && strcmp(reason->text, text) == 0)
+            return reason;
+        if (!reason->text && !free_place)
+            free_place = reason;
     }
-    if (!bad)
-        return;
-    assert(free_place);
-    *free_place = reason;
+    return free_place;
+}
+
+void health_set(struct health *health, const char *text, bool bad)
+{
+    struct health_reasons *reasons = lock(health);
+    struct health_reason *reason = find_reason(reasons, text);
+
+    assert(reason || !bad);
+    if (reason && (bad || reason->text)) {
+        reason->text = text;
+        set_reason(reason, UINT64_C(1) << health->worker, bad);
+    }
+    unlock(health);
 }
 
 bool health_is_ready(const struct health *health)
 {
-    for (int i = 0; i < HEALTH_REASONS_MAX; i++) {
-        if (health->reasons[i])
-            return false;
-    }
-    return true;
+    const struct health_reasons *reasons = lock(health);
+    bool ready = true;
+
+    for (int i = 0; i < HEALTH_REASONS_MAX; i++)
+        ready = ready && !reasons->at[i].text;
+    unlock(health);
+    return ready;
 }
 
 static bool asks_for(struct str target, struct str path)
@@ -44,16 +84,18 @@ static bool asks_for(struct str target, struct str path)
 
 static void write_reasons(const struct health *health, struct buf *body)
 {
+    const struct health_reasons *reasons = lock(health);
     const char *separator = "";
 
     buf_add_str(body, STR(",\"reasons\":["));
     for (int i = 0; i < HEALTH_REASONS_MAX; i++) {
-        if (!health->reasons[i])
+        if (!reasons->at[i].text)
             continue;
-        buf_printf(body, "%s\"%s\"", separator, health->reasons[i]);
+        buf_printf(body, "%s\"%s\"", separator, reasons->at[i].text);
         separator = ",";
     }
     buf_add_byte(body, ']');
+    unlock(health);
 }
 
 static void write_body(const struct health *health, struct buf *body)

@@ -191,15 +191,21 @@ static bool is_systemds(const struct entry *entry)
     return str_starts(str_from(entry->name), STR(INHERITED_SYSTEMD));
 }
 
+/* By a skua. */
+static bool is_bound_to(const struct entry *entry, const struct sockaddr *address)
+{
+    struct sockaddr_storage bound = {.ss_family = AF_UNSPEC};
+    socklen_t bound_size = sizeof(bound);
+
+    return !is_systemds(entry) &&
+           getsockname(entry->fd, (struct sockaddr *)&bound, &bound_size) == 0 &&
+           same_address((struct sockaddr *)&bound, address);
+}
+
 int inherited_take_address(struct inherited *set, const struct sockaddr *address)
 {
     for (size_t i = 0; i < set->count; i++) {
-        struct sockaddr_storage bound = {.ss_family = AF_UNSPEC};
-        socklen_t bound_size = sizeof(bound);
-
-        if (set->entries[i].fd >= 0 && !is_systemds(&set->entries[i]) &&
-            getsockname(set->entries[i].fd, (struct sockaddr *)&bound, &bound_size) == 0 &&
-            same_address((struct sockaddr *)&bound, address))
+        if (set->entries[i].fd >= 0 && is_bound_to(&set->entries[i], address))
             return take(&set->entries[i]);
     }
     return -1;
@@ -219,4 +225,93 @@ int inherited_take_systemd(struct inherited *set, struct str name,
         return take(entry);
     }
     return -1;
+}
+
+int inherited_take_twin(struct inherited *set, int fd)
+{
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+    socklen_t size = sizeof(address);
+
+    getsockname(fd, (struct sockaddr *)&address, &size);
+    return inherited_take_address(set, (const struct sockaddr *)&address);
+}
+
+bool inherited_offers(const struct inherited *set, const char *name, int fd)
+{
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+    socklen_t size = sizeof(address);
+
+    getsockname(fd, (struct sockaddr *)&address, &size);
+    for (size_t i = 0; i < set->count; i++) {
+        const struct entry *entry = &set->entries[i];
+
+        if (entry->fd >= 0 && (strcmp(entry->name, name) == 0 ||
+                               is_bound_to(entry, (const struct sockaddr *)&address)))
+            return true;
+    }
+    return false;
+}
+
+/* ---- dealing ---- */
+
+bool inherited_is_common(const char *name)
+{
+    return str_starts(str_from(name), STR(INHERITED_UNIX)) ||
+           str_starts(str_from(name), STR(INHERITED_SYSTEMD));
+}
+
+static bool add_copy(struct inherited *set, const struct entry *entry)
+{
+    int fd = fcntl(entry->fd, F_DUPFD_CLOEXEC, 0);
+
+    return fd >= 0 && !inherited_add(set, entry->name, fd);
+}
+
+/* Names may be the same at different addresses, as with port 0. */
+static bool are_twins(const struct entry *a, const struct entry *b)
+{
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+    socklen_t size = sizeof(address);
+
+    getsockname(a->fd, (struct sockaddr *)&address, &size);
+    return a == b ||
+           (strcmp(a->name, b->name) == 0 && is_bound_to(b, (const struct sockaddr *)&address));
+}
+
+/* Who gets the socket that is the `nth` of its kind, when there are `same` of them? */
+static bool is_for(size_t hand, size_t hands, size_t nth, size_t same)
+{
+    return same >= hands ? nth % hands == hand : hand % same == nth;
+}
+
+static bool deal_one(const struct inherited *set, const struct entry *entry,
+                     struct inherited *const *hands, size_t count)
+{
+    bool common = inherited_is_common(entry->name);
+    size_t nth = 0, same = 0;
+    bool good = true;
+
+    for (size_t i = 0; i < set->count; i++) {
+        if (!are_twins(entry, &set->entries[i]))
+            continue;
+        nth += &set->entries[i] < entry;
+        same++;
+    }
+    for (size_t hand = 0; hand < count && good; hand++) {
+        if (common || is_for(hand, count, nth, same))
+            good = add_copy(hands[hand], entry);
+    }
+    return good;
+}
+
+bool inherited_deal(struct inherited *set, struct inherited *const *hands, size_t count)
+{
+    bool good = true;
+
+    for (size_t i = 0; i < set->count && good; i++)
+        good = deal_one(set, &set->entries[i], hands, count);
+    for (size_t i = 0; i < set->count; i++)
+        close(take(&set->entries[i]));
+    set->count = 0;
+    return good;
 }

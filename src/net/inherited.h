@@ -43,6 +43,19 @@ void inherited_end(struct inherited *set);
  * result is what it is instead. NULL: good. */
 const char *inherited_add(struct inherited *set, const char *name, int fd);
 
+/*
+ * Deals the sockets out to several who listen, each on a set of its own; this one is empty then. Each
+ * gets the sockets of all names: of TCP's that a skua opened different ones as far as they go, of the
+ * others copies. False when out of memory or descriptors.
+ */
+bool inherited_deal(struct inherited *set, struct inherited *const *hands, size_t count);
+
+/* Whether all who listen have the same socket of that name: not, if a skua opened it for TCP. */
+bool inherited_is_common(const char *name);
+
+/* Whether there is a socket of that name, or at the address of this one. */
+bool inherited_offers(const struct inherited *set, const char *name, int fd);
+
 /* Adds what systemd passed to this process (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES), and removes
  * these from the environment: children are not meant. False with a sentence in `error`. */
 bool inherited_add_systemd(struct inherited *set, char *error, size_t error_size);
@@ -52,6 +65,9 @@ int inherited_take(struct inherited *set, const char *name);
 
 /* The first that a skua bound to that address, or -1. */
 int inherited_take_address(struct inherited *set, const struct sockaddr *address);
+
+/* Another at the address of this one, as a server of several workers has had, or -1. */
+int inherited_take_twin(struct inherited *set, int fd);
 
 /* The first of systemd's that has that name, any if it is empty, or -1. Its whole name is written to
  * `found`. */

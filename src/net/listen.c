@@ -186,7 +186,7 @@ static void take(struct listener *listener, int fd)
 {
     struct net_server *server = listener->server;
 
-    if (tally_connections(server->tally) >= server->options.connections) {
+    if (tally_all_connections(server->tally) >= server->options.connections) {
         refuse(server, fd);
         return;
     }
@@ -254,7 +254,7 @@ static void accept_ready(struct net_io *io, uint32_t events)
         int fd = accept_one(listener);
 
         if (fd < 0) {
-            if (i == 0)
+            if (i == 0 && (listener->vhost || errno != EAGAIN)) /* another worker was first */
                 look_at_failure(listener);
             return;
         }
@@ -454,7 +454,7 @@ static int add_own(struct net_server *server, const struct net_listen_spec *spec
         close(fd);
         return -1;
     }
-    listener->has_file = spec->unix_path != NULL;
+    listener->has_file = spec->unix_path && !server->options.leaves_files;
     listener->owns_file = listener->has_file && !inherited;
     return index;
 }
@@ -474,6 +474,44 @@ static int open_unix(const struct address *address)
         return -1;
     }
     return fd;
+}
+
+/* A listening socket at the address, which others may share. Or -1 with errno. */
+static int open_shared(const struct sockaddr *address, socklen_t size, bool only_v6)
+{
+    int on = 1;
+    int v6_option = only_v6;
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return -1;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0 ||
+        (address->sa_family == AF_INET6 &&
+         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_option, sizeof(v6_option)) < 0) ||
+        bind(fd, address, size) < 0 || listen(fd, QUEUE) < 0) {
+        int failure = errno;
+
+        close(fd);
+        errno = failure;
+        return -1;
+    }
+    return fd;
+}
+
+int net_listen_twin(int fd)
+{
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+    socklen_t size = sizeof(address);
+    int only_v6 = 0;
+    socklen_t option_size = sizeof(only_v6);
+
+    if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+        return -1;
+    if (address.ss_family == AF_INET6 &&
+        getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only_v6, &option_size) < 0)
+        return -1;
+    return open_shared((struct sockaddr *)&address, size, only_v6);
 }
 
 static int listen_systemd(struct net_server *server, const struct net_listen_spec *spec,
@@ -591,6 +629,12 @@ static int listen_anew(struct net_server *server, const struct net_listen_spec *
         if (fd < 0)
             return fail_errno(error, size, spec, errno);
         index = add_own(server, spec, name, fd, false);
+    } else if (server->options.shares_ports) {
+        int fd = open_shared(&address->any, address->size, !takes_both(address));
+
+        if (fd < 0)
+            return fail_errno(error, size, spec, errno);
+        index = add_own(server, spec, name, fd, false);
     } else {
         index = add_by_lws(server, spec, address, name);
     }
@@ -618,11 +662,16 @@ int net_server_listen(struct net_server *server, const struct net_listen_spec *s
     if (fd < 0)
         return listen_anew(server, spec, &address, name, error, error_size);
 
-    int index = add_own(server, spec, name, fd, true);
+    int first = server->listener_count;
 
-    if (index < 0)
-        return fail_errno(error, error_size, spec, errno);
-    return index;
+    do {
+        if (add_own(server, spec, name, fd, true) < 0)
+            return fail_errno(error, error_size, spec, errno);
+        fd = server->listener_count < LISTENERS_MAX
+                 ? inherited_take_twin(server->options.inherited, fd)
+                 : -1;
+    } while (fd >= 0);
+    return first;
 }
 
 /* ---- interface ---- */
@@ -635,7 +684,8 @@ struct net_server *net_server_new(const struct net_server_options *options)
         return NULL;
     server->options = *options;
     server->accepted = -1;
-    server->tally = tally_new(options->connections_per_address);
+    server->tally =
+        options->sum ? tally_new_of(options->sum) : tally_new(options->connections_per_address);
     if (!server->tally)
         goto fail;
     server->guest = lws_guest_new(&(struct lws_guest_options){

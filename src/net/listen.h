@@ -18,6 +18,7 @@
 #include "base/hits.h"
 #include "net/conn.h"
 #include "net/inherited.h"
+#include "net/tally.h"
 
 struct net_server;
 
@@ -49,6 +50,12 @@ struct net_server_options {
     uint32_t proxy_timeout_ms;        /* for PROXY headers */
     struct inherited *inherited; /* sockets that are taken instead of opening them, or NULL */
 
+    /* Of several workers: where all their connections are counted, or NULL; TCP addresses are shared
+     * with the others (SO_REUSEPORT); the files of unix sockets are another's to remove. */
+    struct tally_sum *sum;
+    bool shares_ports;
+    bool leaves_files;
+
     /* A new connection, the callee's to own. */
     void (*accepted)(void *owner, struct net_conn *conn, int listener_id);
     void *owner;
@@ -60,6 +67,10 @@ struct net_server *net_server_new(const struct net_server_options *options);
  * each other, up to net_server_listeners(). */
 int net_server_listen(struct net_server *server, const struct net_listen_spec *spec,
                       char *error, size_t error_size);
+
+/* Another socket that listens at the same address, for another worker. The address must have been
+ * opened with `shares_ports`. -1 with errno. */
+int net_listen_twin(int fd);
 
 int net_server_listeners(const struct net_server *server);
 

@@ -32,8 +32,9 @@ struct guest_io {
 
 /* ---- lws's log ---- */
 
-/* lws's hook has no place for a pointer of ours, so this one is the process's. */
-static const struct log *log_of_lws;
+/* lws's hook has no place for a pointer of ours, so this one is the process's: written while guests
+ * are made, which is one at a time. A copy, for a guest may outlive the one who made another. */
+static struct log log_of_lws = {.level = LOG_OFF};
 
 static void emit(int level, const char *line)
 {
@@ -41,8 +42,7 @@ static void emit(int level, const char *line)
     size_t size = strcspn(line, "\n");
 
     (void)level;
-    if (log_of_lws)
-        log_debug(log_of_lws, "libwebsockets", log_str("detail", str_of(line, size)), LOG_END);
+    log_debug(&log_of_lws, "libwebsockets", log_str("detail", str_of(line, size)), LOG_END);
     errno = saved;
 }
 
@@ -202,7 +202,8 @@ struct lws_guest *lws_guest_new(const struct lws_guest_options *options)
         .pt_serv_buf_size = WORK_BUFFER,
     };
 
-    log_of_lws = options->log;
+    if (options->log)
+        log_of_lws = *options->log;
     lws_set_log_level(LLL_ERR | LLL_WARN, emit);
     guest->context = lws_create_context(&info);
     if (!guest->context) {

@@ -2,9 +2,12 @@
  * tally: how many connections are alive, in all and of each address. Connections may outlive the
  * server that accepted them, and the tally then lives until the last of them has ended.
  *
- * Callers   net/listen; each connection calls tally_end() or tally_address_end() once.
- * Owner     the server and its connections together.
- * Threads   the worker's own.
+ * Servers of several threads count together in a tally_sum: limits are the process's.
+ *
+ * Callers   net/listen; each connection calls tally_end() or tally_address_end() once. server/commons
+ *           makes the sum of several servers.
+ * Owner     the server and its connections together; of a sum all its tallies, and who made it.
+ * Threads   a tally is its worker's own; a sum is for any.
  * Errors    NULL when out of memory or over the limit.
  */
 #ifndef SKUA_NET_TALLY_H
@@ -16,6 +19,14 @@
 
 struct tally;
 struct tally_address;
+struct tally_sum;
+
+/* `per_address` 0: addresses are not counted. NULL when out of memory. */
+struct tally_sum *tally_sum_new(uint32_t per_address);
+void tally_sum_unref(struct tally_sum *sum);
+
+/* One that counts together with the others of the sum, which it refers to. */
+struct tally *tally_new_of(struct tally_sum *sum);
 
 /* `per_address` 0: addresses are not counted. */
 struct tally *tally_new(uint32_t per_address);
@@ -24,6 +35,9 @@ struct tally *tally_new(uint32_t per_address);
 void tally_leave(struct tally *tally);
 
 uint32_t tally_connections(const struct tally *tally);
+
+/* Those of all tallies of the sum. */
+uint32_t tally_all_connections(const struct tally *tally);
 
 /* The most at a time since the last call. */
 uint32_t tally_take_most(struct tally *tally);

@@ -21,6 +21,7 @@ struct clustering {
     struct cluster_bus *bus; /* the cluster's, for its health */
     struct redis *control;   /* for all but the bus; it and peers end before the rest */
     struct peers *peers;
+    struct vault_door *door; /* instead of both, of workers without Redis */
     void (*up)(void *owner);
     void *up_owner;
     struct recovery *recovery;
@@ -174,6 +175,7 @@ static struct store_options store_options_of(const struct clustering *clustering
         .server = clustering->options.server,
         .redis = clustering->control,
         .peers = clustering->peers,
+        .door = clustering->door,
         .prefix = config->prefix,
         .key_prefix = config->stream.session_prefix,
     };
@@ -195,7 +197,7 @@ static bool make_recovery(struct clustering *clustering, char fault[REDIS_FAULT_
 
     if (!cfg_any_recovery(config))
         return true;
-    if (config->redis.adapter == CFG_ADAPTER_STREAMS)
+    if (config->redis.given && config->redis.adapter == CFG_ADAPTER_STREAMS)
         clustering->stream_recovery = stream_recovery_new(&stream_options, fault);
     else
         clustering->recovery = recovery_new(&options, fault);
@@ -225,6 +227,29 @@ static bool make_cluster(struct clustering *clustering)
     return clustering->cluster != NULL;
 }
 
+static bool join_vault(struct clustering *clustering)
+{
+    const struct clustering_options *options = &clustering->options;
+    const struct vault_handler handler = {.give = give, .owner = clustering};
+
+    clustering->door = vault_join(commons_vault(options->commons), options->loop, &handler);
+    return clustering->door != NULL;
+}
+
+/* The other workers are all there is, if there are any. */
+static bool make_without_redis(struct clustering *clustering, char fault[REDIS_FAULT_MAX])
+{
+    const struct clustering_options *options = &clustering->options;
+    struct mailbox_hub *hub = commons_hub(options->commons);
+
+    if (!hub)
+        return make_cluster(clustering);
+    clustering->bus =
+        bus_mailbox_new(hub, options->loop, options->random, cfg_any_recovery(options->config));
+    return clustering->bus && join_vault(clustering) && make_recovery(clustering, fault) &&
+           make_cluster(clustering);
+}
+
 struct clustering *clustering_new(const struct clustering_options *options,
                                   struct cfg_report *report)
 {
@@ -236,7 +261,7 @@ struct clustering *clustering_new(const struct clustering_options *options,
     clustering->options = *options;
     timer_init(&clustering->health, watch_health);
     if (!options->config->redis.given) {
-        if (make_cluster(clustering))
+        if (make_without_redis(clustering, fault))
             return clustering;
         goto fail;
     }
@@ -250,9 +275,11 @@ struct clustering *clustering_new(const struct clustering_options *options,
     return clustering;
 
 fail:
-    buf_printf(&report->text, "%.*s:%d: redis: %s\n", (int)options->config->file.size,
-               options->config->file.at, options->config->redis.line, fault);
-    report->count++;
+    if (options->config->redis.given) {
+        buf_printf(&report->text, "%.*s:%d: redis: %s\n", (int)options->config->file.size,
+                   options->config->file.at, options->config->redis.line, fault);
+        report->count++;
+    }
     clustering_stop(clustering);
     if (clustering->bus && !clustering->cluster)
         clustering->bus->type->free(clustering->bus);
@@ -308,6 +335,8 @@ void clustering_stop(struct clustering *clustering)
     clustering->peers = NULL;
     redis_free(clustering->control); /* answers what was asked */
     clustering->control = NULL;
+    vault_leave(clustering->door);
+    clustering->door = NULL;
     recovery_stop(clustering->recovery);
     stream_recovery_stop(clustering->stream_recovery);
 }

@@ -1,5 +1,6 @@
 /*
- * clustering: from the `redis` statement to a bus, recovery over it, and the cluster.
+ * clustering: from the `redis` statement, or from workers that have each other, to a bus, recovery
+ * over it, and the cluster.
  *
  * Callers   worker.
  * Owner     the worker.
@@ -14,6 +15,7 @@
 #include "cluster/peers.h"
 #include "config/config.h"
 #include "http/health.h"
+#include "server/commons.h"
 
 struct clustering;
 
@@ -24,9 +26,10 @@ struct clustering_options {
     const struct log *log;
     struct sio_server *server;
     struct health *health;
+    struct commons *commons;
 };
 
-/* Without a `redis` statement the cluster is this server alone. NULL: the reason is reported. */
+/* Without a `redis` statement the cluster is this process. NULL: the reason is reported. */
 struct clustering *clustering_new(const struct clustering_options *options,
                                   struct cfg_report *report);
 

@@ -46,15 +46,16 @@ static bool stop_listening(struct ending *ending)
 {
     bool handed_over = false;
 
-    if (!ending->successor) {
+    if (ending->successor)
+        listeners_leave(ending->listeners, ending->successor);
+    else
         listeners_stop(ending->listeners);
+    if (ending->has_left)
         return false;
-    }
-    listeners_leave(ending->listeners, ending->successor);
-    if (!ending->asked_over)
+    ending->has_left = true;
+    if (ending->successor)
         handed_over = ending->hand_over(ending->owner, ending->successor);
-    ending->asked_over = true;
-    handover_go(ending->successor);
+    ending->left(ending->owner, ending->successor);
     return handed_over;
 }
 
@@ -66,7 +67,7 @@ void ending_now(struct ending *ending)
     stop_listening(ending);
     eio_server_close(ending->engine);
     net_conns_end(ending->loop);
-    net_loop_stop(ending->loop);
+    ending->ended(ending->owner);
 }
 
 static void rest(struct ending *ending)
@@ -79,7 +80,7 @@ static void rest(struct ending *ending)
         ending->busy_ms = now(ending);
     if (sessions == 0 && listeners_connections(ending->listeners) == 0 &&
         ending->idle(ending->owner)) {
-        net_loop_stop(ending->loop);
+        ending->ended(ending->owner);
         return;
     }
     if (now(ending) >= ending->deadline_ms || now(ending) >= ending->busy_ms + IDLE_MS) {
@@ -179,6 +180,7 @@ static void tick(struct timer *timer)
 void ending_init(struct ending *ending)
 {
     ending->phase = ENDING_NOT;
+    ending->has_left = false;
     timer_init(&ending->timer, tick);
 }
 
@@ -188,9 +190,6 @@ void ending_begin(struct ending *ending, struct handover *successor)
 
     if (ending->phase != ENDING_NOT)
         return;
-    log_info(ending->log, "draining", log_int("sessions", eio_server_sessions(ending->engine)),
-             log_int("grace_ms", grace_ms), log_int("window_ms", ending->drain->window_ms),
-             log_int("deadline_ms", ending->drain->deadline_ms), LOG_END);
     ending->phase = ENDING_GRACE;
     ending->successor = successor;
     ending->deadline_ms = now(ending) + ending->drain->deadline_ms;

@@ -37,7 +37,6 @@ enum ending_phase {
 struct ending {
     struct net_loop *loop;
     struct random *random;
-    const struct log *log;
     struct eio_server *engine;
     struct listeners *listeners;
     struct health *health;
@@ -53,12 +52,18 @@ struct ending {
 
     /* Nothing else has to be done before the end, such as writing what was saved. */
     bool (*idle)(void *owner);
+
+    /* This worker accepts no more. */
+    void (*left)(void *owner, struct handover *successor);
+
+    /* Nobody is left: nothing more is done here. The second signal may tell it again. */
+    void (*ended)(void *owner);
     void *owner;
 
     /* Its own from here. */
     enum ending_phase phase;
+    bool has_left;
     struct handover *successor;
-    bool asked_over; /* hand_over was called */
     struct timer timer;
     uint64_t listening_until_ms;
     uint64_t ticked_ms;
@@ -70,7 +75,7 @@ struct ending {
 /* The fields above are set; nothing begins yet. */
 void ending_init(struct ending *ending);
 
-/* Begins to end; the loop stops when it is done. `successor` serves already, or is NULL. Once it
+/* Begins to end; `ended` tells when it is done. `successor` serves already, or is NULL. Once it
  * has begun this does nothing. */
 void ending_begin(struct ending *ending, struct handover *successor);
 

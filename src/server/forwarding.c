@@ -6,7 +6,10 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+#define LOOPBACK "127.0.0.1"
 
 enum {
     SECRET_EVERY_MS = 10000, /* Redis may have lost it, and others made a new one */
@@ -40,6 +43,11 @@ bool forwarding_wanted(const struct config *config)
     return config->redis.given && config->cluster.forward;
 }
 
+bool forwarding_wanted_inside(const struct config *config)
+{
+    return config->workers > 1;
+}
+
 struct str forwarding_name(const struct forwarding *forwarding)
 {
     return str_of(forwarding->name, sizeof(forwarding->name));
@@ -64,29 +72,69 @@ static void complain(struct forwarding *forwarding, const char *address)
     forwarding->complained = true;
 }
 
-/* Opens the door at `listen`, or where Redis is reached from. */
-static void open_door(struct forwarding *forwarding)
+static struct door_options door_options_of(struct forwarding *forwarding)
 {
-    const struct cfg_cluster *config = &forwarding->options.config->cluster;
-    const struct door_options options = {
+    return (struct door_options){
         .loop = forwarding->options.loop,
         .backlog = forwarding->options.config->limits.backlog,
         .accepted = accepted,
         .owner = forwarding,
     };
+}
+
+/* A door for the other workers. */
+static void open_inside(struct forwarding *forwarding)
+{
+    const struct forwarding_options *options = &forwarding->options;
+    const struct door_options door_options = door_options_of(forwarding);
+    struct peer_address address;
+
+    if (peer_address_of(LOOPBACK, 0, &address))
+        forwarding->door = door_open(&address, &door_options);
+    if (!forwarding->door) {
+        complain(forwarding, LOOPBACK);
+        return;
+    }
+    peer_address_of(LOOPBACK, door_port(forwarding->door), &address);
+    forwarding->gate.secret = commons_secret(options->commons);
+    commons_open(options->commons, options->worker, options->name, &address);
+}
+
+/* Of several workers each has a port of its own: the first the one that is said, the others those
+ * that follow. */
+static struct str of_worker(const struct forwarding *forwarding, struct str address,
+                            char text[PEER_ADDRESS_TEXT])
+{
+    size_t colon = address.size;
+    unsigned long port;
+
+    while (colon > 0 && address.at[colon - 1] != ':')
+        colon--;
+    port = strtoul(address.at + colon, NULL, 10) + forwarding->options.worker;
+    snprintf(text, PEER_ADDRESS_TEXT, "%.*s%lu", (int)colon, address.at, port);
+    return str_from(text);
+}
+
+/* Opens the door at `listen`, or where Redis is reached from. */
+static void open_door(struct forwarding *forwarding)
+{
+    const struct cfg_cluster *config = &forwarding->options.config->cluster;
+    const struct door_options options = door_options_of(forwarding);
     const char *host = redis_local(clustering_redis(forwarding->options.clustering));
+    char text[PEER_ADDRESS_TEXT];
     struct peer_address address;
 
     if (host[0] == '\0') /* a unix socket: the others are on this machine, too */
-        host = "127.0.0.1";
+        host = LOOPBACK;
     if (forwarding->door && (config->listen.size > 0 || !strcmp(host, forwarding->door_host)))
         return;
     door_close(forwarding->door);
     forwarding->said = false;
     memcpy(forwarding->door_host, host, strlen(host) + 1);
     forwarding->door = NULL;
-    if (config->listen.size > 0 ? peer_address_parse(config->listen, &address)
-                                : peer_address_of(host, 0, &address))
+    if (config->listen.size > 0
+            ? peer_address_parse(of_worker(forwarding, config->listen, text), &address)
+            : peer_address_of(host, 0, &address))
         forwarding->door = door_open(&address, &options);
     if (!forwarding->door)
         complain(forwarding, config->listen.size > 0 ? config->listen.at : host);
@@ -101,7 +149,9 @@ static void say_door(struct forwarding *forwarding)
 
     if (forwarding->said || !forwarding->door || forwarding->gate.secret.size == 0)
         return;
-    if (address.size == 0) {
+    if (address.size > 0) {
+        address = of_worker(forwarding, address, text);
+    } else {
         peer_address_write(forwarding->door_host, door_port(forwarding->door), text);
         address = str_from(text);
     }
@@ -177,7 +227,9 @@ static void refused(void *owner)
 {
     struct forwarding *forwarding = owner;
 
-    timer_start(net_loop_timers(forwarding->options.loop), &forwarding->look, SECRET_SOON_MS);
+    if (forwarding->options.clustering) /* workers' secret does not change */
+        timer_start(net_loop_timers(forwarding->options.loop), &forwarding->look,
+                    SECRET_SOON_MS);
 }
 
 /* --- requests -------------------------------------------------------------------------------- */
@@ -199,17 +251,27 @@ static void unknown(void *owner, struct http_exchange *exchange)
     eio_server_refuse_unknown(((struct forwarding *)owner)->engine, exchange);
 }
 
-bool forwarding_elsewhere(void *owner, struct str name, struct http_exchange *exchange)
+/* Where the server or worker of that name takes requests over. */
+static bool find_door(const struct forwarding *forwarding, uint64_t name,
+                      struct peer_address *address)
 {
-    struct forwarding *forwarding = owner;
-    const struct peers *peers = clustering_peers(forwarding->options.clustering);
-    struct peer_address address;
+    const struct forwarding_options *options = &forwarding->options;
     struct str text;
+
+    if (!options->clustering)
+        return commons_find(options->commons, name, address);
+    return peers_address(clustering_peers(options->clustering), name, &text) &&
+           peer_address_parse(text, address);
+}
+
+bool forwarding_elsewhere(struct forwarding *forwarding, struct str name,
+                          struct http_exchange *exchange)
+{
+    struct peer_address address;
     uint64_t number;
 
-    return forwarding->engine && forwarding->gate.secret.size > 0 &&
-           passport_name_read(name, &number) && peers_address(peers, number, &text) &&
-           peer_address_parse(text, &address) &&
+    return forwarding && forwarding->engine && forwarding->gate.secret.size > 0 &&
+           passport_name_read(name, &number) && find_door(forwarding, number, &address) &&
            forward_exchange(forwarding->forward, &address, forwarding->gate.secret, exchange);
 }
 
@@ -286,6 +348,10 @@ struct forwarding *forwarding_new(const struct forwarding_options *options)
 void forwarding_start(struct forwarding *forwarding, struct eio_server *engine)
 {
     forwarding->engine = engine;
+    if (!forwarding->options.clustering) {
+        open_inside(forwarding);
+        return;
+    }
     clustering_on_up(forwarding->options.clustering, redis_up, forwarding);
 }
 
@@ -293,7 +359,8 @@ void forwarding_stop(struct forwarding *forwarding)
 {
     if (!forwarding)
         return;
-    clustering_on_up(forwarding->options.clustering, NULL, NULL);
+    if (forwarding->options.clustering)
+        clustering_on_up(forwarding->options.clustering, NULL, NULL);
     timer_stop(net_loop_timers(forwarding->options.loop), &forwarding->look);
     door_close(forwarding->door);
     forwarding->door = NULL;

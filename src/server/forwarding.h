@@ -3,6 +3,9 @@
  * there; requests that others hand over come in by a door of their own, for which the cluster has a
  * secret in Redis.
  *
+ * Workers of one process have the same among themselves, without Redis: they find each other's doors,
+ * and their secret, in server/commons. A worker of such a process that has Redis, too, has two.
+ *
  * Callers   worker.
  * Owner     the worker. Stopped before the engine ends, freed when the connections are gone.
  * Threads   the worker's own.
@@ -27,21 +30,25 @@ struct forwarding_options {
     struct random *random;
     const struct log *log;
     struct hits *hits;
-    struct clustering *clustering; /* with Redis */
+    struct clustering *clustering; /* with Redis, for other servers; or NULL */
+    struct commons *commons;       /* for other workers, if there is no clustering */
+    uint32_t worker;               /* its number among them */
     uint64_t name;                 /* sio_server_origin() */
 };
 
-/* Whether the configuration wants it. */
+/* Whether the configuration wants it: among servers, among workers. */
 bool forwarding_wanted(const struct config *config);
+bool forwarding_wanted_inside(const struct config *config);
 
 /* NULL when out of memory. */
 struct forwarding *forwarding_new(const struct forwarding_options *options);
 
-/* For eio_options: this server's name in ids; and `elsewhere`, with the forwarding as its owner. */
+/* This server's name in ids; and for eio_options.elsewhere, where NULL forwards nothing. */
 struct str forwarding_name(const struct forwarding *forwarding);
-bool forwarding_elsewhere(void *owner, struct str name, struct http_exchange *exchange);
+bool forwarding_elsewhere(struct forwarding *forwarding, struct str name,
+                          struct http_exchange *exchange);
 
-/* Serves from now on. */
+/* Serves from now on, after commons_join(). */
 void forwarding_start(struct forwarding *forwarding, struct eio_server *engine);
 
 /* NULL is fine for both. What is on its way ends. */

@@ -9,6 +9,7 @@ static void give_back_pages(void)
 }
 #else
 #include <mimalloc.h>
+#include <pthread.h>
 
 enum {
     FLUSHING_SIZE = 256 * 1024, /* bytes: mimalloc takes fresh pages for it */
@@ -19,12 +20,17 @@ enum {
  * fresh pages lets go what was waiting before. */
 static void give_back_pages(void)
 {
-    long delay = mi_option_get(mi_option_decommit_delay);
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the option is the process's */
+    long delay;
+
+    pthread_mutex_lock(&lock);
+    delay = mi_option_get(mi_option_decommit_delay);
 
     mi_option_set(mi_option_decommit_delay, 0);
     mi_collect(true);
     mi_free(mi_malloc(FLUSHING_SIZE));
     mi_option_set(mi_option_decommit_delay, delay);
+    pthread_mutex_unlock(&lock);
 }
 #endif
 

@@ -118,7 +118,8 @@ void listeners_reload(struct listeners *listeners)
                   log_str("reason", buf_str(&complaint.text)), LOG_END);
         buf_free(&complaint.text);
     }
-    log_info(log, "certificates reloaded", log_int("listeners", reloaded), LOG_END);
+    if (!listeners->options.is_further)
+        log_info(log, "certificates reloaded", log_int("listeners", reloaded), LOG_END);
 }
 
 /* --- connections ---------------------------------------------------------------------------- */
@@ -175,7 +176,7 @@ static bool listen_on(struct listeners *listeners, size_t id, struct cfg_report 
         return false;
     }
     listeners->at[id].index = index;
-    for (int i = index; i < net_server_listeners(listeners->net); i++)
+    for (int i = index; !options->is_further && i < net_server_listeners(listeners->net); i++)
         log_listening(listeners, listen, i);
     return true;
 }
@@ -248,6 +249,9 @@ struct listeners *listeners_new(const struct listeners_options *options,
         .backlog = limits->backlog,
         .proxy_timeout_ms = limits->http_headers_ms,
         .inherited = options->inherited,
+        .sum = options->sum,
+        .shares_ports = options->shares_ports,
+        .leaves_files = options->is_further,
         .accepted = accepted,
         .owner = listeners,
     });
@@ -282,14 +286,10 @@ void listeners_accept(struct listeners *listeners, bool accept)
     net_server_accept(listeners->net, accept);
 }
 
-static void give(void *owner, const char *name, int fd)
+void listeners_show(const struct listeners *listeners,
+                    void (*show)(void *owner, const char *name, int fd), void *owner)
 {
-    handover_give(owner, name, fd);
-}
-
-void listeners_give(const struct listeners *listeners, struct handover *successor)
-{
-    net_server_show(listeners->net, give, successor);
+    net_server_show(listeners->net, show, owner);
 }
 
 static bool pass(void *owner, const char *name, int fd)

@@ -24,6 +24,12 @@ struct listeners_options {
     struct hits *hits;
     struct inherited *inherited; /* sockets that are taken instead of opening them, or NULL */
     struct http_service service; /* of all but those that redirect */
+
+    /* Of several workers: where their connections are counted, or NULL; others listen at the same
+     * addresses; the first has told of the listeners already, and removes files. */
+    struct tally_sum *sum;
+    bool shares_ports;
+    bool is_further;
 };
 
 /* Loads the files that the listeners name. False: the reasons are in the report. */
@@ -46,8 +52,9 @@ uint32_t listeners_take_most(struct listeners *listeners);
 /* Accepts, or leaves connections in the kernel's queue for a while. */
 void listeners_accept(struct listeners *listeners, bool accept);
 
-/* Gives the sockets to a process that is about to start. */
-void listeners_give(const struct listeners *listeners, struct handover *successor);
+/* Shows the sockets with their names. */
+void listeners_show(const struct listeners *listeners,
+                    void (*show)(void *owner, const char *name, int fd), void *owner);
 
 /* Takes over a connection that the process before has given. */
 void listeners_take(struct listeners *listeners, const char *name, int fd);

@@ -1,8 +1,8 @@
 #include "server/process.h"
 
+#include "server/crew.h"
 #include "server/notify.h"
 #include "server/restart.h"
-#include "server/worker.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -26,7 +26,7 @@ struct process {
     struct inherited *inherited;
     struct handover *predecessor; /* NULL: there is no server before */
     struct restart *restart;
-    struct worker *worker;
+    struct crew *crew;
     struct net_io signals;
     struct net_io from_predecessor;
     struct timer patience; /* runs until we accept connections */
@@ -38,20 +38,20 @@ struct process {
 static void end(struct process *process)
 {
     if (process->ending) { /* asked a second time */
-        worker_end(process->worker);
+        crew_end(process->crew);
         return;
     }
     process->ending = true;
     restart_cancel(process->restart);
     notify("STOPPING=1");
-    worker_drain(process->worker, NULL);
+    crew_drain(process->crew, NULL);
 }
 
 static void give(void *owner, struct handover *successor)
 {
     struct process *process = owner;
 
-    worker_give_listeners(process->worker, successor);
+    crew_give_listeners(process->crew, successor);
 }
 
 static void serves(void *owner, struct handover *successor, pid_t pid)
@@ -62,7 +62,7 @@ static void serves(void *owner, struct handover *successor, pid_t pid)
              log_int("pid", pid), LOG_END);
     process->ending = true;
     notify_main(pid);
-    worker_drain(process->worker, successor);
+    crew_drain(process->crew, successor);
 }
 
 static void failed(void *owner)
@@ -90,7 +90,7 @@ static void reload(struct process *process)
     if (process->ending)
         return;
     notify_reloading();
-    worker_reload(process->worker);
+    crew_reload(process->crew);
     notify("READY=1");
 }
 
@@ -136,7 +136,7 @@ static bool watch_signals(struct process *process)
     process->signals.events = EPOLLIN;
     process->signals.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     return process->signals.fd >= 0 &&
-           net_loop_add(worker_loop(process->worker), &process->signals);
+           net_loop_add(crew_loop(process->crew), &process->signals);
 }
 
 /* --- the server before ---------------------------------------------------------------------- */
@@ -146,7 +146,7 @@ static void leave_predecessor(struct process *process)
     if (!process->predecessor)
         return;
     if (process->from_predecessor.fd >= 0)
-        net_loop_remove(worker_loop(process->worker), &process->from_predecessor);
+        net_loop_remove(crew_loop(process->crew), &process->from_predecessor);
     handover_free(process->predecessor);
     process->predecessor = NULL;
 }
@@ -157,7 +157,7 @@ static void go_on(struct process *process)
     uint8_t *state = handover_take(process->predecessor, HANDOVER_RECOVERY, &size);
 
     if (state)
-        worker_go_on(process->worker, str_of(state, size));
+        crew_go_on(process->crew, str_of(state, size));
     free(state);
 }
 
@@ -165,8 +165,8 @@ static void accept_now(struct process *process)
 {
     if (process->predecessor)
         go_on(process);
-    timer_stop(net_loop_timers(worker_loop(process->worker)), &process->patience);
-    worker_accept(process->worker, true);
+    timer_stop(net_loop_timers(crew_loop(process->crew)), &process->patience);
+    crew_accept(process->crew, true);
 }
 
 static void out_of_patience(struct timer *timer)
@@ -178,7 +178,7 @@ static void passed(void *owner, const char *name, int fd)
 {
     struct process *process = owner;
 
-    worker_take(process->worker, name, fd);
+    crew_take(process->crew, name, fd);
 }
 
 static void predecessor_ready(struct net_io *io, uint32_t events)
@@ -204,14 +204,13 @@ static bool watch_predecessor(struct process *process)
         .events = EPOLLIN,
         .ready = predecessor_ready,
     };
-    if (!net_loop_add(worker_loop(process->worker), &process->from_predecessor)) {
+    if (!net_loop_add(crew_loop(process->crew), &process->from_predecessor)) {
         process->from_predecessor.fd = -1;
         return false;
     }
     handover_on_connection(process->predecessor, passed, process);
-    worker_accept(process->worker, false);
-    timer_start(net_loop_timers(worker_loop(process->worker)), &process->patience,
-                GO_PATIENCE_MS);
+    crew_accept(process->crew, false);
+    timer_start(net_loop_timers(crew_loop(process->crew)), &process->patience, GO_PATIENCE_MS);
     return true;
 }
 
@@ -279,7 +278,7 @@ static bool start(struct process *process)
 {
     const struct restart_options options = {
         .argv = process->argv,
-        .loop = worker_loop(process->worker),
+        .loop = crew_loop(process->crew),
         .log = &process->log,
         .give = give,
         .serves = serves,
@@ -287,7 +286,7 @@ static bool start(struct process *process)
         .owner = process,
     };
 
-    process->log = *worker_log(process->worker);
+    process->log = *crew_log(process->crew);
     process->restart = restart_new(&options, process->binary);
     return process->restart && watch_signals(process) && watch_predecessor(process);
 }
@@ -302,35 +301,34 @@ static void tell_ready(struct process *process)
 
 static void stop(struct process *process)
 {
-    timer_stop(net_loop_timers(worker_loop(process->worker)), &process->patience);
+    timer_stop(net_loop_timers(crew_loop(process->crew)), &process->patience);
     leave_predecessor(process);
     if (process->restart)
         restart_cancel(process->restart);
     if (process->signals.fd >= 0) {
-        net_loop_remove(worker_loop(process->worker), &process->signals);
+        net_loop_remove(crew_loop(process->crew), &process->signals);
         close(process->signals.fd);
     }
     process->signals.fd = -1;
-    worker_free(process->worker);
-    process->worker = NULL;
-    restart_free(process->restart); /* the worker's last words may be for the successor */
+    crew_free(process->crew);
+    process->crew = NULL;
+    restart_free(process->restart); /* the workers' last words may be for the successor */
     process->restart = NULL;
 }
 
 bool process_serve(struct process *process, const char *name, struct str source,
                    struct cfg_report *report)
 {
-    process->worker = worker_new(name, source, process->inherited, report);
-    if (!process->worker)
-        return false;
-    inherited_end(process->inherited); /* what is not listened on any more */
+    process->crew = crew_new(name, source, process->inherited, report);
     process->inherited = NULL;
+    if (!process->crew)
+        return false;
 
     bool good = start(process);
 
     if (good) {
         tell_ready(process);
-        good = worker_run(process->worker) == 0;
+        good = crew_run(process->crew) == 0;
     }
     if (!good)
         report_errno(report);

@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 struct worker {
+    uint32_t number;
+    struct commons *commons;
     struct log log;
     struct random random;
     struct net_loop *loop;
@@ -24,6 +26,7 @@ struct worker {
     struct sio_server *sio;
     struct clustering *clustering;
     struct forwarding *forwarding; /* NULL: no other server is asked */
+    struct forwarding *inside;     /* among workers, or NULL */
     struct deflater *deflater;     /* NULL: nothing is compressed */
     struct eio_server *engine;
     struct http_header headers[CFG_HEADERS_MAX]; /* for the engine: its more headers */
@@ -34,13 +37,15 @@ struct worker {
     struct http_router router;
     struct give_back give_back;
     struct ending ending;
+    void (*ended)(void *owner);
+    void *ended_owner;
 };
 
 /* --- health -------------------------------------------------------------------------------- */
 
 static uint32_t count_sessions(void *owner)
 {
-    return eio_server_sessions(((struct worker *)owner)->engine);
+    return commons_sessions(((struct worker *)owner)->commons);
 }
 
 /* First of all, since others have reasons against it. */
@@ -53,6 +58,8 @@ static void prepare_health(struct worker *worker)
         .started_ms = net_loop_now(worker->loop),
         .sessions = count_sessions,
         .owner = worker,
+        .shared = commons_reasons(worker->commons),
+        .worker = worker->number,
     };
 }
 
@@ -104,8 +111,25 @@ static bool make_deflater(struct worker *worker)
     return worker->deflater != NULL;
 }
 
+/* Of a limit that each worker counts for itself. */
+static uint32_t share_of(const struct worker *worker, uint32_t limit)
+{
+    uint32_t workers = commons_workers(worker->commons);
+
+    return limit / workers + (limit % workers > 0);
+}
+
+static bool elsewhere(void *owner, struct str name, struct http_exchange *exchange)
+{
+    const struct worker *worker = owner;
+
+    return forwarding_elsewhere(worker->inside, name, exchange) ||
+           forwarding_elsewhere(worker->forwarding, name, exchange);
+}
+
 static bool make_engine(struct worker *worker)
 {
+    const struct forwarding *forwarding = worker->inside ? worker->inside : worker->forwarding;
     const struct cfg_engine *engine = &worker->config->engine;
     const struct eio_handler handler = sio_server_handler(worker->sio);
     const struct eio_options options = {
@@ -121,7 +145,7 @@ static bool make_engine(struct worker *worker)
         .backlog = worker->config->limits.backlog,
         .close_alone = cfg_any_recovery(worker->config),
         .queue_volatile = worker->config->limits.drop_volatile,
-        .handshakes_per_second = worker->config->limits.handshakes_per_second,
+        .handshakes_per_second = share_of(worker, worker->config->limits.handshakes_per_second),
         .packets_per_payload = worker->config->limits.packets_per_payload,
         .hits = &worker->hits,
         .deflater = worker->deflater,
@@ -137,18 +161,23 @@ static bool make_engine(struct worker *worker)
         .initial_packet = engine->initial_packet,
         .admit = engine->allow_request == CFG_NO_REF ? NULL : script_admit,
         .admit_owner = worker->script,
-        .name = worker->forwarding ? forwarding_name(worker->forwarding) : STR(""),
-        .elsewhere = worker->forwarding ? forwarding_elsewhere : NULL,
-        .elsewhere_owner = worker->forwarding,
+        .name = forwarding ? forwarding_name(forwarding) : STR(""),
+        .elsewhere = forwarding ? elsewhere : NULL,
+        .elsewhere_owner = worker,
     };
 
     copy_headers(worker->headers, &engine->headers);
     copy_headers(worker->initial_headers, &engine->initial_headers);
     worker->engine =
         eio_server_new(worker->loop, &worker->random, &worker->log, &options, &handler);
-    if (worker->engine && worker->forwarding)
+    if (!worker->engine)
+        return false;
+    commons_join(worker->commons, worker->number, worker->engine);
+    if (worker->inside)
+        forwarding_start(worker->inside, worker->engine);
+    if (worker->forwarding)
         forwarding_start(worker->forwarding, worker->engine);
-    return worker->engine != NULL;
+    return true;
 }
 
 static struct sio_recovery_options recovery_of(const struct cfg_recovery *recovery)
@@ -201,6 +230,7 @@ static bool make_cluster(struct worker *worker, struct cfg_report *report)
         .log = &worker->log,
         .server = worker->sio,
         .health = &worker->health,
+        .commons = worker->commons,
     };
 
     worker->clustering = clustering_new(&options, report);
@@ -212,17 +242,26 @@ static bool make_cluster(struct worker *worker, struct cfg_report *report)
 
 static bool make_forwarding(struct worker *worker)
 {
-    if (!forwarding_wanted(worker->config))
-        return true;
-    worker->forwarding = forwarding_new(&(struct forwarding_options){
+    struct forwarding_options options = {
         .config = worker->config,
         .loop = worker->loop,
         .random = &worker->random,
         .log = &worker->log,
         .hits = &worker->hits,
-        .clustering = worker->clustering,
+        .commons = worker->commons,
+        .worker = worker->number,
         .name = sio_server_origin(worker->sio),
-    });
+    };
+
+    if (forwarding_wanted_inside(worker->config)) {
+        worker->inside = forwarding_new(&options);
+        if (!worker->inside)
+            return false;
+    }
+    if (!forwarding_wanted(worker->config))
+        return true;
+    options.clustering = worker->clustering;
+    worker->forwarding = forwarding_new(&options);
     return worker->forwarding != NULL;
 }
 
@@ -267,6 +306,8 @@ static struct client_files client_files_of(struct worker *worker)
         files.path.size--;
     if (files.served && !client_files_built_in()) {
         files.served = false;
+        if (worker->number > 0)
+            return files;
         log_info(&worker->log,
                  "serve_client: the client's files were not there when this "
                  "binary was built",
@@ -291,6 +332,9 @@ static bool make_listeners(struct worker *worker, struct inherited *inherited,
             .log = &worker->log,
             .hits = &worker->hits,
             .inherited = inherited,
+            .sum = commons_sum(worker->commons),
+            .shares_ports = commons_workers(worker->commons) > 1,
+            .is_further = worker->number > 0,
             .service = {.request = http_router_request, .owner = &worker->router},
     },
         report);
@@ -304,14 +348,18 @@ static bool make_listeners(struct worker *worker, struct inherited *inherited,
 static void save(void *owner, struct handover *successor)
 {
     const struct worker *worker = owner;
+    const struct commons_total own = {eio_server_sessions(worker->engine), worker->hits};
+    struct commons_total total;
     struct log_field fields[1 + HIT_KINDS + 1];
     size_t count = 0;
 
     (void)successor;
-    fields[count++] = log_int("sessions", eio_server_sessions(worker->engine));
+    if (!commons_close(worker->commons, &own, &total))
+        return; /* the last worker tells of all */
+    fields[count++] = log_int("sessions", total.sessions);
     for (int hit = 0; hit < HIT_KINDS; hit++) {
-        if (worker->hits.counts[hit] > 0)
-            fields[count++] = log_int(hit_name(hit), (int64_t)worker->hits.counts[hit]);
+        if (total.hits.counts[hit] > 0)
+            fields[count++] = log_int(hit_name(hit), (int64_t)total.hits.counts[hit]);
     }
     fields[count] = LOG_END;
     log_write_fields(&worker->log, LOG_INFO, STR("closing"), fields);
@@ -324,7 +372,8 @@ static bool hand_over(void *owner, struct handover *successor)
     struct buf state;
     bool handed;
 
-    if (worker->config->redis.given || !cfg_any_recovery(worker->config))
+    if (worker->config->redis.given || worker->config->workers > 1 ||
+        !cfg_any_recovery(worker->config))
         return false;
     buf_init(&state, HANDOVER_BLOB_MAX);
     handed = sio_server_freeze(worker->sio, &state) &&
@@ -341,6 +390,21 @@ static bool hand_over(void *owner, struct handover *successor)
     return true;
 }
 
+static void left(void *owner, struct handover *successor)
+{
+    const struct worker *worker = owner;
+
+    if (commons_accept_no_more(worker->commons) && successor)
+        handover_go(successor);
+}
+
+static void ended(void *owner)
+{
+    const struct worker *worker = owner;
+
+    worker->ended(worker->ended_owner);
+}
+
 static bool is_idle(void *owner)
 {
     return clustering_is_idle(((const struct worker *)owner)->clustering);
@@ -351,7 +415,6 @@ static void prepare_end(struct worker *worker)
     worker->ending = (struct ending){
         .loop = worker->loop,
         .random = &worker->random,
-        .log = &worker->log,
         .engine = worker->engine,
         .listeners = worker->listeners,
         .health = &worker->health,
@@ -359,6 +422,8 @@ static void prepare_end(struct worker *worker)
         .save = save,
         .hand_over = hand_over,
         .idle = is_idle,
+        .left = left,
+        .ended = ended,
         .owner = worker,
     };
     ending_init(&worker->ending);
@@ -366,49 +431,71 @@ static void prepare_end(struct worker *worker)
 
 /* --- life ---------------------------------------------------------------------------------- */
 
-struct worker *worker_new(const char *name, struct str source, struct inherited *inherited,
+struct worker *worker_new(const char *name, struct str source, uint32_t number,
                           struct cfg_report *report)
 {
     struct worker *worker = calloc(1, sizeof(*worker));
 
     if (!worker)
-        goto fail;
+        return NULL;
+    worker->number = number;
     worker->log = (struct log){.fd = STDERR_FILENO, .level = LOG_INFO, .format = LOG_TEXT};
     random_init(&worker->random);
     worker->script = script_new(&worker->log);
-    if (!worker->script)
-        goto fail;
-    worker->config = cfg_load(script_state(worker->script), name, source, report);
-    if (!worker->config)
-        goto fail;
+    if (worker->script)
+        worker->config = cfg_load(script_state(worker->script), name, source, report);
+    if (!worker->config) {
+        worker_free(worker);
+        return NULL;
+    }
     worker->log.level = worker->config->log_level;
     worker->log.format = worker->config->log_format;
+    return worker;
+}
 
+bool worker_make(struct worker *worker, struct commons *commons, struct cfg_report *report)
+{
+    worker->commons = commons;
     worker->loop = net_loop_new();
     if (!worker->loop)
-        goto fail;
+        return false;
     prepare_health(worker);
-    if (make_sio(worker, report) && make_deflater(worker) && make_forwarding(worker) &&
-        make_engine(worker) && clustering_wait(worker->clustering, report) &&
-        make_listeners(worker, inherited, report)) {
-        prepare_end(worker);
-        give_back_start(&worker->give_back, worker->loop, worker->script, worker->listeners);
-        return worker;
-    }
+    if (!make_sio(worker, report) || !make_deflater(worker) || !make_forwarding(worker) ||
+        !make_engine(worker))
+        return false;
+    return clustering_wait(worker->clustering, report);
+}
 
-fail:
-    if (report->count == 0) {
-        buf_printf(&report->text, "%s: cannot start: %s\n", name,
-                   errno ? strerror(errno) : "out of memory");
-        report->count++;
-    }
-    worker_free(worker);
-    return NULL;
+bool worker_listen(struct worker *worker, struct inherited *inherited,
+                   void (*ended)(void *owner), void *owner, struct cfg_report *report)
+{
+    if (!make_listeners(worker, inherited, report))
+        return false;
+    worker->ended = ended;
+    worker->ended_owner = owner;
+    prepare_end(worker);
+    give_back_start(&worker->give_back, worker->loop, worker->script, worker->listeners);
+    return true;
 }
 
 int worker_run(struct worker *worker)
 {
     return net_loop_run(worker->loop);
+}
+
+void worker_stop(struct worker *worker)
+{
+    net_loop_stop(worker->loop);
+}
+
+struct random *worker_random(struct worker *worker)
+{
+    return &worker->random;
+}
+
+const struct config *worker_config(const struct worker *worker)
+{
+    return worker->config;
 }
 
 struct net_loop *worker_loop(struct worker *worker)
@@ -436,9 +523,10 @@ void worker_take(struct worker *worker, const char *name, int fd)
     listeners_take(worker->listeners, name, fd);
 }
 
-void worker_give_listeners(const struct worker *worker, struct handover *successor)
+void worker_show_listeners(const struct worker *worker,
+                           void (*show)(void *owner, const char *name, int fd), void *owner)
 {
-    listeners_give(worker->listeners, successor);
+    listeners_show(worker->listeners, show, owner);
 }
 
 void worker_drain(struct worker *worker, struct handover *successor)
@@ -464,8 +552,11 @@ void worker_free(struct worker *worker)
         return;
     give_back_stop(&worker->give_back);
     forwarding_stop(worker->forwarding);
-    if (worker->engine)
+    forwarding_stop(worker->inside);
+    if (worker->engine) {
+        commons_leave(worker->commons, worker->number);
         eio_server_free(worker->engine);
+    }
     deflater_free(worker->deflater);
     clustering_stop(worker->clustering);
     if (worker->sio)
@@ -474,6 +565,7 @@ void worker_free(struct worker *worker)
     if (worker->loop)
         net_conns_end(worker->loop); /* of other servers, idle by now */
     forwarding_free(worker->forwarding);
+    forwarding_free(worker->inside);
     listeners_free(worker->listeners); /* the engine's last answers looked at their limits */
     if (worker->script)
         script_free(worker->script);
