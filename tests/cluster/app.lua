@@ -9,6 +9,8 @@ local function on(name) return env(name, "off") == "on" end
 
 listen "127.0.0.1:0"
 
+workers(tonumber(env("WORKERS", "1")))
+
 engine {
   ping_interval  = tonumber(env("PING_INTERVAL", "25000")),
   ping_timeout   = tonumber(env("PING_TIMEOUT", "20000")),

@@ -21,6 +21,8 @@ if env("CORS", "on") == "on" then
   }
 end
 
+workers(number("WORKERS", 1))
+
 engine {
   path            = env("ENGINE_PATH", "/socket.io/"),
   ping_interval   = number("PING_INTERVAL", 25000),
