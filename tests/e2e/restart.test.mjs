@@ -71,9 +71,10 @@ class Restarted {
 }
 
 // One request on a new connection; the status.
-function get(port, at = "/health") {
+function get(target, at = "/health") {
+  const where = typeof target === "number" ? { port: target, host: "127.0.0.1" } : target;
   return new Promise((resolve, reject) => {
-    const asked = request({ port, host: "127.0.0.1", path: at, agent: new Agent() }, (response) => {
+    const asked = request({ ...where, path: at, agent: new Agent() }, (response) => {
       response.resume().on("end", () => resolve(response.statusCode));
     });
     asked.on("error", reject).end();
@@ -100,6 +101,38 @@ describe("skua: a restart", options, () => {
   afterEach(async () => {
     for (const clients of crowds.splice(0)) clients.close();
     for (const server of running.splice(0)) await server.stop();
+  });
+
+  it("refuses nobody either when there are several workers, and when their number changes", async () => {
+    const file = path.join(scratch(), "skua.sock");
+    const text = (workers) => `workers(${workers})\n${LISTEN}listen "unix:${file}"\n${APP}`;
+    const server = await start(text(3));
+    const back = { reconnection: true, reconnectionDelay: 20, reconnectionDelayMax: 100 };
+    const sockets = [...(await clientsOf(server).many(20, "/", back)), ...(await clientsOf(server, polling).many(5, "/", back))];
+    const faults = [];
+    let over = false;
+    let requests = 0;
+    const asking = async (target) => {
+      for (; !over; requests++)
+        await get(target).then((status) => status === 200 || faults.push(status), (error) => faults.push(error.message));
+    };
+    const all = [server.port, server.port, { socketPath: file }].map(asking);
+    let restarts = 0;
+    try {
+      for (const workers of [3, 4, 1, 2]) {
+        const before = requests;
+        await until(() => requests > before + 50, "requests are served");
+        server.write(text(workers));
+        await server.restart();
+        await server.alone(++restarts);
+        await until(() => sockets.every((socket) => socket.connected), "all are back");
+        for (const socket of sockets) assert.deepEqual(await ask(socket, "echo", workers), [workers]);
+      }
+    } finally {
+      over = true;
+    }
+    await Promise.all(all);
+    assert.deepEqual(faults, []);
   });
 
   it("hands over what recovery keeps in memory: through restarts every client has every event once, in order", async () => {
