@@ -42,6 +42,32 @@ static void addresses_are_limited_each_for_itself(void **state)
     tally_leave(tally);
 }
 
+static void tallies_of_one_sum_are_limited_together(void **state)
+{
+    struct tally_sum *sum = tally_sum_new(2);
+    struct tally *one = tally_new_of(sum), *other = tally_new_of(sum);
+    struct tally_address *a, *b;
+    (void)state;
+
+    tally_sum_unref(sum);
+    a = begin(one, "10.0.0.1");
+    b = begin(other, "10.0.0.1");
+    assert_non_null(a);
+    assert_non_null(b);
+    assert_null(begin(one, "10.0.0.1"));
+    assert_null(begin(other, "10.0.0.1"));
+    assert_int_equal(tally_connections(one), 1);
+    assert_int_equal(tally_all_connections(one), 2);
+    tally_address_end(a);
+    tally_address_end(b);
+    b = begin(one, "10.0.0.1");
+    assert_non_null(b);
+    tally_address_end(b);
+    assert_int_equal(tally_all_connections(other), 0);
+    tally_leave(one);
+    tally_leave(other);
+}
+
 static void connections_without_an_address_count_in_all_only(void **state)
 {
     struct tally *tally = tally_new(0);
@@ -97,6 +123,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_are_limited_each_for_itself),
+        cmocka_unit_test(tallies_of_one_sum_are_limited_together),
         cmocka_unit_test(connections_without_an_address_count_in_all_only),
         cmocka_unit_test(the_last_connection_frees_what_the_server_left),
         cmocka_unit_test(many_addresses_come_and_go),
