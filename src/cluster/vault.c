@@ -147,11 +147,19 @@ bool vault_take(struct vault_door *door, struct str key, char **value, size_t *s
 
 /* --- errands --------------------------------------------------------------------------------- */
 
+static void ring(const struct vault_door *door)
+{
+    const uint64_t one = 1;
+
+    /* Fails only when it is readable already. */
+    if (write(door->io.fd, &one, sizeof(one)) < 0)
+        return;
+}
+
 /* Under the lock. False when out of memory. */
 static bool send_errand(struct vault_door *to, struct question *question, bool is_answer)
 {
     struct errand *errand = malloc(sizeof(*errand));
-    const uint64_t one = 1;
     bool rings = list_empty(&to->errands);
 
     if (!errand)
@@ -163,8 +171,8 @@ static bool send_errand(struct vault_door *to, struct question *question, bool i
     };
     question->references++;
     list_add_last(&to->errands, &errand->link);
-    if (rings && write(to->io.fd, &one, sizeof(one)) < 0)
-        return true; /* it is readable already */
+    if (rings)
+        ring(to);
     return true;
 }
 
@@ -179,6 +187,7 @@ static void let_go(struct question *question)
 static void end_question(struct question *question, bool given)
 {
     struct vault_door *door = question->asker;
+    assert(door);
     struct vault *vault = door->vault;
     void (*answered)(void *owner, bool given) = question->answered;
     void *owner = question->owner;
