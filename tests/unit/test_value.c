@@ -374,7 +374,7 @@ static void running_out_of_memory_anywhere_leaves_a_usable_state(void **state)
     const struct str attachment = STR("one");
     const struct sio_args args = {
         STR("[{\"a\":[1,{\"b\":\"x\\n\"}],\"c\":{\"_placeholder\":true,\"num\":0}},\"s\"]"),
-        &attachment, 1};
+        &attachment, 1, STR("")};
     const char *code =
         "local o, s = ...\n"
         "o.new = {s, {}, k = nil}; o.a[2].b = o.a[2].b .. s; o.a[3] = json.array {}\n"
