@@ -7,7 +7,7 @@ failed=0
 results=build/tests
 node_time_limit=1200 # seconds a layer of node tests may take in all
 unit_time_limit=300  # seconds a unit test binary may take
-fuzz_seconds=20      # each fuzzer; CI has more time
+fuzz_seconds=8       # each fuzzer; CI has more time
 [ -z "${CI:-}" ] || fuzz_seconds=60
 
 # one result that is not counted by a framework: verdict WHAT STATUS
