@@ -213,7 +213,7 @@ void sio_namespace_release(struct sio_namespace *nsp)
 
     if (!nsp->parent || !server->options.cleanup_empty_children)
         return;
-    if (nsp->joining > 0 || map_size(&nsp->sockets) > 0 || nsp->log ||
+    if (nsp->joining > 0 || nsp->claims > 0 || map_size(&nsp->sockets) > 0 || nsp->log ||
         map_get(&server->names, nsp->name) != nsp)
         return;
     sio_namespace_closing(nsp);

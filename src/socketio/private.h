@@ -88,6 +88,7 @@ struct sio_namespace {
     struct map sockets; /* by id, in the order of connecting */
     struct map rooms;   /* those that have a membership; own rooms are in the sockets */
     uint32_t joining;   /* sockets that are not accepted yet */
+    uint32_t claims;    /* that were not answered yet (recovery.h) */
     uint32_t child_count;
     uint64_t next_ack;
     uint64_t mark; /* see broadcast.c */

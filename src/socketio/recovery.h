@@ -69,9 +69,8 @@ struct sio_saved {
     uint64_t lost_ms;
     size_t size;
     struct sio_session session;
-    struct sio_packet *
-        *packets;       /* those of session.packets, when it came from another server */
-    struct str names[]; /* rooms; the bytes are behind them */
+    struct sio_packet **packets; /* of session.packets, when it came from another server */
+    struct str names[];          /* rooms; the bytes are behind them */
 };
 
 /* --- recovery_log.c --- */

@@ -125,8 +125,8 @@ static void forget_entries(struct sio_namespace *nsp)
 {
     while (nsp->log && nsp->log->count > 0)
         drop_first(nsp->log);
-    cut(nsp,
-        nsp->next_number++); /* the gap has a number: who has had an event since is behind it */
+    /* The gap has a number: who has had an event since is behind it. */
+    cut(nsp, nsp->next_number++);
 }
 
 void sio_log_gap(struct sio_namespace *nsp)

@@ -1,7 +1,7 @@
 #include "recovery.h"
 
 #include <assert.h>
-#include <stdalign.h>
+#include <ctype.h>
 #include <stdlib.h>
 
 /* --- what sockets keep ------------------------------------------------------------------------ */
@@ -115,13 +115,31 @@ static bool find_position(const struct sio_claim *claim, const struct sio_sessio
 
 /* --- being that again ------------------------------------------------------------------------- */
 
+/* Sessions come from outside, too: what is no object is not taken. */
 static bool take_data(struct sio_socket *socket, struct str data)
 {
     if (data.size == 0)
         return true;
+    if (!json_check(data))
+        return false;
     json_tree_free(socket->data);
     socket->data = json_tree_parse(data);
-    return socket->data != NULL;
+    return socket->data && json_tree_type(socket->data) == JSON_OBJECT;
+}
+
+/* An id goes into JSON as it is: characters of ids, behind the prefix of an old client's. */
+static bool is_id(const struct sio_socket *socket, struct str sid)
+{
+    struct str own = sio_socket_id(socket);
+    size_t prefix = own.size - RANDOM_ID_SIZE;
+
+    if (sid.size != own.size || memcmp(sid.at, own.at, prefix) != 0)
+        return false;
+    for (size_t i = prefix; i < sid.size; i++) {
+        if (!isalnum((unsigned char)sid.at[i]) && sid.at[i] != '-' && sid.at[i] != '_')
+            return false;
+    }
+    return true;
 }
 
 /* The rooms in their order, the own one among them. */
@@ -142,8 +160,7 @@ static bool become(struct sio_socket *socket, struct sio_saved *saved, struct st
     char fresh[RANDOM_ID_SIZE], *start, *had;
 
     assert(socket->state == SIO_JOINING && !kept->restored);
-    if (session->sid.size != sio_socket_id(socket).size ||
-        map_get(&socket->nsp->sockets, session->sid))
+    if (!is_id(socket, session->sid) || map_get(&socket->nsp->sockets, session->sid))
         return false;
     start = str_dup(session->start);
     had = str_dup(offset);
@@ -154,6 +171,8 @@ static bool become(struct sio_socket *socket, struct sio_saved *saved, struct st
     if (!take_data(socket, session->data) || !take_rooms(socket, session)) {
         memcpy(socket->id + session->sid.size - sizeof(fresh), fresh, sizeof(fresh));
         sio_rooms_leave(socket);
+        json_tree_free(socket->data);
+        socket->data = NULL;
         goto fail;
     }
     memcpy(kept->pid, session->pid.at, sizeof(kept->pid));
@@ -164,7 +183,7 @@ static bool become(struct sio_socket *socket, struct sio_saved *saved, struct st
     kept->recovered = true;
     return true;
 
-fail:
+fail: /* it is a new one, with nothing of the other's */
     free(start);
     free(had);
     return false;
@@ -181,10 +200,15 @@ static void go_on(struct sio_socket *socket)
         server->app.connecting(server->app.owner, socket);
 }
 
+/* The namespace stays while it is claimed in, whatever becomes of the socket. */
 static void end_claim(struct sio_claim *claim)
 {
+    struct sio_namespace *nsp = claim->nsp;
+
     buf_free(&claim->offset);
     free(claim);
+    nsp->claims--;
+    sio_namespace_release(nsp);
 }
 
 void sio_claim_end(struct sio_claim *claim, enum sio_claim_end how,
@@ -209,9 +233,9 @@ void sio_claim_end(struct sio_claim *claim, enum sio_claim_end how,
                          !become(socket, saved, buf_str(&claim->offset), &position))) {
         sio_saved_free(saved);
     }
-    end_claim(claim);
     if (socket)
         go_on(socket);
+    end_claim(claim);
 }
 
 /* --- becoming connected ------------------------------------------------------------------------ */
@@ -274,11 +298,12 @@ bool sio_server_abandon(struct sio_server *server, struct str pid)
     return true;
 }
 
-static bool is_of_client(const struct sio_socket *socket, const struct sio_claim *claim)
+/* It claims a socket that it has itself, or one of another namespace. */
+static bool is_absurd(const struct sio_socket *socket, const struct sio_claim *claim)
 {
     const struct sio_socket *other = map_get(&claim->server->pids, sio_claim_pid(claim));
 
-    return other && other->client == socket->client;
+    return other && (other->client == socket->client || other->nsp != socket->nsp);
 }
 
 void sio_restore(struct sio_socket *socket)
@@ -294,9 +319,10 @@ void sio_restore(struct sio_socket *socket)
     *claim = (struct sio_claim){
         .server = server, .socket = sio_socket_handle(socket), .nsp = socket->nsp};
     buf_init(&claim->offset, SIO_OFFSET_MAX);
-    if (!read_claim(socket, claim) || is_of_client(socket, claim)) {
-        end_claim(claim);
+    socket->nsp->claims++;
+    if (!read_claim(socket, claim) || is_absurd(socket, claim)) {
         go_on(socket);
+        end_claim(claim);
         return;
     }
     sio_server_abandon(server, sio_claim_pid(claim));

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 struct gathered {
-    const struct sio_session *session;
     struct sio_saved *saved; /* NULL: only counting */
     char *bytes;
     size_t count;

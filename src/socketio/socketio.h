@@ -407,10 +407,11 @@ uint64_t sio_namespace_retention(const struct sio_namespace *nsp);
 /* The number of a namespace's next event; those of this server that came back from the bus get
  * their place. */
 uint64_t sio_log_next(const struct sio_namespace *nsp);
+void sio_log_placed(struct sio_namespace *nsp, uint64_t number, uint64_t place);
+
 /* The number behind which the log's places are higher; the place of the last that has one, or 0. */
 uint64_t sio_log_behind(const struct sio_namespace *nsp, uint64_t place);
 uint64_t sio_log_last_place(const struct sio_namespace *nsp);
-void sio_log_placed(struct sio_namespace *nsp, uint64_t number, uint64_t place);
 
 /* Events of others may have been missed here: nobody who has had none since is recovered. */
 void sio_log_gap(struct sio_namespace *nsp);
