@@ -1,83 +1,14 @@
-#include "net/conn.h"
+#include "conn_fixture.h"
 #include "tls_fixture.h"
 
-#include <errno.h>
-#include <sys/socket.h>
-
-enum {
-    BACKLOG = 1024 * 1024,
-    SMALL_BUFFER = 4096,
-};
-
 static struct tls_context *context;
-static struct net_loop *loop;
-static struct net_conn *conn;
 static struct tls_client *client;
-static int peer;
-
-/* What the owner was told. */
-static struct {
-    uint8_t bytes[256 * 1024];
-    size_t size;
-    int drained;
-    int closed;
-    enum net_end why;
-} seen;
-
-/* What the owner answers to each read with, bytes. */
-static size_t answer_size;
 
 /* What the client got. */
 static uint8_t got[1024 * 1024];
 static size_t got_size;
-static bool peer_ended;
 
-static void send_bytes(size_t size);
-
-static void readable(void *owner, uint8_t *bytes, size_t size)
-{
-    (void)owner;
-    assert_true(size > 0 && seen.size + size <= sizeof(seen.bytes));
-    memcpy(seen.bytes + seen.size, bytes, size);
-    seen.size += size;
-    if (answer_size > 0)
-        send_bytes(answer_size);
-}
-
-static void drained(void *owner)
-{
-    (void)owner;
-    assert_true(net_conn_writable(conn));
-    assert_int_equal(net_conn_queued(conn), 0);
-    seen.drained++;
-}
-
-static void closed(void *owner, enum net_end why)
-{
-    (void)owner;
-    seen.closed++;
-    seen.why = why;
-}
-
-static const struct net_conn_handler handler = {
-    .readable = readable, .drained = drained, .closed = closed};
-
-/* ---- turning ---- */
-
-static struct net_task stopper;
-
-static void stop(struct net_task *task)
-{
-    (void)task;
-    net_loop_stop(loop);
-}
-
-static void turn(void)
-{
-    net_task_init(&stopper, stop);
-    net_loop_later(loop, &stopper);
-    assert_int_equal(net_loop_run(loop), 0);
-}
+/* ---- the client ---- */
 
 /* What the client wants to send goes into the socket. */
 static bool client_sends(void)
@@ -105,8 +36,6 @@ static bool client_reads(void)
     uint8_t *to = br_ssl_engine_recvrec_buf(engine, &room);
     ssize_t size = to ? recv(peer, to, room, MSG_DONTWAIT) : -1;
 
-    if (size == 0)
-        peer_ended = true;
     if (size <= 0)
         return false;
     br_ssl_engine_recvrec_ack(engine, (size_t)size);
@@ -146,38 +75,21 @@ static int tear_down_group(void **state)
     return tls_remove_folder(state);
 }
 
-static int set_up(void **state)
+static int set_up_tls(void **state)
 {
-    int pair[2], size = SMALL_BUFFER;
-
-    (void)state;
-    memset(&seen, 0, sizeof(seen));
-    got_size = answer_size = 0;
-    peer_ended = false;
-    loop = net_loop_new();
-    if (!loop || socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
+    got_size = 0;
+    if (set_up(state) < 0)
         return -1;
-    setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-    peer = pair[1];
-    conn = net_conn_new(loop, pair[0], BACKLOG);
-    assert_non_null(conn);
-    net_conn_set_handler(conn, &handler, &seen);
     assert_true(net_conn_start_tls(conn, context));
     client = tls_client_new();
     tls_client_start(client, "localhost");
     return 0;
 }
 
-static int tear_down(void **state)
+static int tear_down_tls(void **state)
 {
-    (void)state;
-    if (conn && !seen.closed)
-        net_conn_close(conn);
-    net_loop_free(loop);
     free(client);
-    if (peer >= 0)
-        close(peer);
-    return 0;
+    return tear_down(state);
 }
 
 static struct frame *make(size_t size)
@@ -217,7 +129,7 @@ static void the_owner_sees_plain_bytes(void **state)
     settle();
     client_writes("hello", 5);
     settle();
-    assert_int_equal(seen.size, 5);
+    assert_int_equal(seen.total, 5);
     assert_memory_equal(seen.bytes, "hello", 5);
 }
 
@@ -329,17 +241,22 @@ static void close_notify_is_the_peers_end(void **state)
     client_sends();
     br_ssl_engine_close(&client->ssl.eng);
     settle();
-    assert_int_equal(seen.size, 4);
+    assert_int_equal(seen.total, 4);
     assert_int_equal(seen.closed, 1);
     assert_int_equal(seen.why, NET_END_CLOSED);
     assert_int_equal(br_ssl_engine_last_error(&client->ssl.eng), BR_ERR_OK);
+}
+
+static void answer(void)
+{
+    send_bytes(1000);
 }
 
 static void what_is_answered_before_the_peers_end_comes_before_ours(void **state)
 {
     (void)state;
     settle();
-    answer_size = 1000;
+    on_read = answer;
     client_writes("ask", 3);
     client_sends();
     br_ssl_engine_close(&client->ssl.eng);
@@ -360,8 +277,7 @@ static void an_end_without_close_notify_is_one_too(void **state)
 {
     (void)state;
     settle();
-    close(peer);
-    peer = -1;
+    hang_up();
     turn();
     assert_int_equal(seen.closed, 1);
     assert_int_equal(seen.why, NET_END_CLOSED);
@@ -393,7 +309,7 @@ static void a_paused_conn_reads_later(void **state)
     client_sends();
     net_conn_pause(conn, true);
     turn();
-    assert_int_equal(seen.size, 0);
+    assert_int_equal(seen.total, 0);
     net_conn_pause(conn, false);
     settle();
     assert_memory_equal(seen.bytes, "onetwo", 6);
@@ -402,25 +318,29 @@ static void a_paused_conn_reads_later(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(the_owner_sees_plain_bytes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(frames_leave_in_order_whatever_their_sizes, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(small_frames_share_a_record, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(frames_queued_before_the_handshake_wait_for_it, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(what_the_kernel_does_not_take_counts_as_queued, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(over_the_backlog_the_conn_ends, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(finish_sends_all_and_close_notify, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(finish_before_the_handshake_closes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(close_notify_is_the_peers_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_owner_sees_plain_bytes, set_up_tls, tear_down_tls),
+        cmocka_unit_test_setup_teardown(frames_leave_in_order_whatever_their_sizes, set_up_tls,
+                                        tear_down_tls),
+        cmocka_unit_test_setup_teardown(small_frames_share_a_record, set_up_tls, tear_down_tls),
+        cmocka_unit_test_setup_teardown(frames_queued_before_the_handshake_wait_for_it,
+                                        set_up_tls, tear_down_tls),
+        cmocka_unit_test_setup_teardown(what_the_kernel_does_not_take_counts_as_queued,
+                                        set_up_tls, tear_down_tls),
+        cmocka_unit_test_setup_teardown(over_the_backlog_the_conn_ends, set_up_tls,
+                                        tear_down_tls),
+        cmocka_unit_test_setup_teardown(finish_sends_all_and_close_notify, set_up_tls,
+                                        tear_down_tls),
+        cmocka_unit_test_setup_teardown(finish_before_the_handshake_closes, set_up_tls,
+                                        tear_down_tls),
+        cmocka_unit_test_setup_teardown(close_notify_is_the_peers_end, set_up_tls,
+                                        tear_down_tls),
         cmocka_unit_test_setup_teardown(what_is_answered_before_the_peers_end_comes_before_ours,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_end_without_close_notify_is_one_too, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_tls_fault_is_an_error_and_told_to_the_peer, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_paused_conn_reads_later, set_up, tear_down),
+                                        set_up_tls, tear_down_tls),
+        cmocka_unit_test_setup_teardown(an_end_without_close_notify_is_one_too, set_up_tls,
+                                        tear_down_tls),
+        cmocka_unit_test_setup_teardown(a_tls_fault_is_an_error_and_told_to_the_peer,
+                                        set_up_tls, tear_down_tls),
+        cmocka_unit_test_setup_teardown(a_paused_conn_reads_later, set_up_tls, tear_down_tls),
     };
 
     return cmocka_run_group_tests(tests, set_up_group, tear_down_group);
