@@ -382,9 +382,8 @@ void recovery_stop(struct recovery *recovery)
 {
     if (!recovery || !recovery->store)
         return;
-    store_free(recovery->store); /* searches end, and are answered */
+    store_free(recovery->store);
     recovery->store = NULL;
-    sio_server_keep(recovery->server, &(struct sio_keeper){0});
 }
 
 void recovery_free(struct recovery *recovery)

@@ -30,7 +30,8 @@ struct recovery_options {
 struct recovery *recovery_new(const struct recovery_options *options,
                               char fault[REDIS_FAULT_MAX]);
 
-/* Before the sio_server ends; and after that, when no bus tells it anything any more. */
+/* Before the sio_server ends, when it has another keeper or none, and Redis has answered; and after
+ * that, when no bus tells it anything any more. */
 void recovery_stop(struct recovery *recovery);
 void recovery_free(struct recovery *recovery);
 

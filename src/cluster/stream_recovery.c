@@ -282,9 +282,8 @@ void stream_recovery_stop(struct stream_recovery *recovery)
 {
     if (!recovery || !recovery->store)
         return;
-    store_free(recovery->store); /* answers what was asked */
+    store_free(recovery->store);
     recovery->store = NULL;
-    sio_server_keep(recovery->options.store.server, &(struct sio_keeper){0});
 }
 
 void stream_recovery_free(struct stream_recovery *recovery)

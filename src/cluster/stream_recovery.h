@@ -30,7 +30,8 @@ struct stream_recovery_options {
 struct stream_recovery *stream_recovery_new(const struct stream_recovery_options *options,
                                             char fault[REDIS_FAULT_MAX]);
 
-/* Before the sio_server ends; and after that, when no bus tells it anything any more. */
+/* Before the sio_server ends, when it has another keeper or none, and Redis has answered; and after
+ * that, when no bus tells it anything any more. */
 void stream_recovery_stop(struct stream_recovery *recovery);
 void stream_recovery_free(struct stream_recovery *recovery);
 struct store *stream_recovery_store(struct stream_recovery *recovery);

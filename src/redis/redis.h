@@ -153,7 +153,7 @@ struct redis *redis_new(struct net_loop *loop, struct random *random, const stru
                         char fault[REDIS_FAULT_MAX]);
 
 /* Answers what is not answered with REDIS_CLOSED, before it returns; closes the links that were
- * opened from it. Says nothing else to anybody. */
+ * opened from it. Says nothing else to anybody. Who is answered so gives no command. */
 void redis_free(struct redis *redis);
 
 bool redis_is_up(const struct redis *redis);

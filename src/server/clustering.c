@@ -331,6 +331,8 @@ void clustering_stop(struct clustering *clustering)
     if (!clustering)
         return;
     timer_stop(net_loop_timers(clustering->options.loop), &clustering->health);
+    /* What Redis owes is answered when it ends: nothing new may be asked then. */
+    sio_server_keep(clustering->options.server, &(struct sio_keeper){0});
     peers_free(clustering->peers);
     clustering->peers = NULL;
     redis_free(clustering->control); /* answers what was asked */
